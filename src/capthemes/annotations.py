@@ -1,0 +1,135 @@
+"""Annotated sets: labelled paragraphs by name and split, and folds that keep a document together."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from capthemes.codebook import Codebook
+from capthemes.errors import AnnotationError
+from capthemes.records import Label, Paragraph
+from capthemes.store import fingerprint_bytes, home
+
+if TYPE_CHECKING:
+    import datasets
+
+SPLITS = ("train", "dev", "test")
+
+
+def names() -> list[str]:
+    """The bundled sets."""
+    return sorted({path.parent.name for split in SPLITS for path in home("annotations").glob(f"*/{split}.jsonl")})
+
+
+def load(name: str) -> "datasets.DatasetDict | dict[str, list[Paragraph]]":
+    """A bundled set, or a folder of {train,dev,test}.jsonl, by split.
+
+    A `datasets.DatasetDict` with the columns of the files (labels as a list of structs); where the package
+    `datasets` is not installed, a dict of lists of Paragraph, as `paragraphs` gives them.
+
+    Raises AnnotationError for an unknown name, listing the bundled ones, and for a broken row with file and line.
+    """
+    by_split = {split: list(_read(path)) for split, path in _files(name).items()}
+    try:
+        import datasets
+    except ImportError:
+        return by_split
+    return datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_list([_row(paragraph) for paragraph in found])
+            for split, found in by_split.items()
+        }
+    )
+
+
+def paragraphs(source: str | Path, split: str | None = None, codebook: Codebook | None = None) -> list[Paragraph]:
+    """The labelled paragraphs of a bundled set, a folder of splits, or one jsonl file; of all splits if none is named.
+
+    Each row has text and labels (a list of objects with theme, stance, voice); id, where it is missing, is
+    the line's number; all else goes to `meta`. Labels are held to `codebook` (the built-in one by default).
+
+    Raises AnnotationError with file and line for a row or label that does not fit, or for an unknown set or split.
+    """
+    path = Path(source)
+    if path.is_file():
+        return list(_read(path, codebook))
+    files = _files(str(source))
+    if split is not None and split not in files:
+        raise AnnotationError(f"no split {split!r} in {source}; there is: {', '.join(files)}")
+    return [paragraph for part in ([split] if split else files) for paragraph in _read(files[part], codebook)]
+
+
+def fingerprint(labelled: Sequence[Paragraph]) -> str:
+    """The SHA-256 of ids, texts and labels, in order."""
+    rows = [[p.id, p.text, [[x.theme, x.stance, x.voice] for x in p.labels or ()]] for p in labelled]
+    return fingerprint_bytes(json.dumps(rows, ensure_ascii=True, separators=(",", ":")).encode())
+
+
+def folds(
+    labelled: Sequence[Paragraph], count: int, seed: int
+) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """`count` pairs of (training rows, held-out rows); a group or document is never on two sides.
+
+    Raises AnnotationError where there are fewer groups than folds.
+    """
+    groups = [str(p.meta.get("group") or p.meta.get("doc") or p.id) for p in labelled]
+    unique = sorted(set(groups))
+    if len(unique) < count:
+        raise AnnotationError(f"{len(unique)} groups of paragraphs cannot make {count} folds; bring more paragraphs")
+    shuffled = np.random.default_rng(seed).permutation(len(unique))
+    fold_of = {group: int(place) % count for group, place in zip(unique, shuffled, strict=True)}
+    assigned = np.array([fold_of[group] for group in groups])
+    return [(np.flatnonzero(assigned != k), np.flatnonzero(assigned == k)) for k in range(count)]
+
+
+def _files(name: str) -> dict[str, Path]:
+    for folder in (home("annotations") / name, Path(name)):
+        files = {split: folder / f"{split}.jsonl" for split in SPLITS}
+        if present := {split: path for split, path in files.items() if path.is_file()}:
+            return present
+    raise AnnotationError(
+        f"no annotated set {name!r}; bundled: {', '.join(names())}; or give a folder with train.jsonl"
+    )
+
+
+def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
+    codebook = codebook or Codebook.load()
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            where = f"{path}:{number}"
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise AnnotationError(f"{where}: not JSON ({error}); mend or remove the line") from None
+            if (
+                not isinstance(row, dict)
+                or not isinstance(row.get("text"), str)
+                or not isinstance(row.get("labels"), list)
+            ):
+                raise AnnotationError(f"{where}: a row needs a string 'text' and a list 'labels'")
+            labels = tuple(_label(label, codebook, where) for label in row["labels"])
+            if len({label.theme for label in labels}) < len(labels):
+                raise AnnotationError(f"{where}: a theme stands twice in 'labels'; keep one")
+            meta = {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
+            yield Paragraph(str(row.get("id", number)), row["text"], labels, meta)
+
+
+def _label(label: Any, codebook: Codebook, where: str) -> Label:
+    if not isinstance(label, Mapping) or label.get("theme") not in codebook.names:
+        raise AnnotationError(
+            f"{where}: label {label!r} has no theme of the codebook; it has: {', '.join(codebook.names)}"
+        )
+    for part, values in (("stance", codebook.stances), ("voice", codebook.voices)):
+        if label.get(part) is not None and label[part] not in values:
+            raise AnnotationError(f"{where}: {part} {label[part]!r} is none of {', '.join(values) or 'none at all'}")
+    return Label(label["theme"], label.get("stance"), label.get("voice"))
+
+
+def _row(paragraph: Paragraph) -> dict[str, Any]:
+    labels = [{"theme": x.theme, "stance": x.stance, "voice": x.voice} for x in paragraph.labels or ()]
+    return {"id": paragraph.id, "text": paragraph.text, **paragraph.meta, "labels": labels}

@@ -1,0 +1,290 @@
+"""The command line: parse, one library call, print."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capthemes.errors import CapthemesError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from capthemes.labelling import Summary
+
+OPENING = 72  # characters of a paragraph shown as its opening
+QUIET_SECONDS = 1.0  # a progress bar appears only on work longer than this
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 where it went well, 1 for an error that is explained, 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        run: Callable[[argparse.Namespace], None] = options.run
+        run(options)
+    except CapthemesError as error:
+        sys.stderr.write(f"capthemes: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("capthemes: stopped; nothing was written\n")
+        return 130
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.stderr.write(f"capthemes: {error.filename or 'input or output'}: {error.strerror or error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="capthemes", description="Themes, stances and voices of paragraphs about Chinese industry."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    label = commands.add_parser("label", help="label files or folders and write a table", description=_label.__doc__)
+    label.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="txt, md, jsonl, csv, tsv or parquet; a folder of them; - for standard input",
+    )
+    label.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="file to write: .parquet or .jsonl (labels nested), .csv (one row for each label)",
+    )
+    label.add_argument("-m", "--model", default=None, help="a bundled model's name or a model's folder (default: fast)")
+    label.add_argument(
+        "--text", default="text", metavar="COLUMN", help="the column that holds the text (default: text)"
+    )
+    label.add_argument("--cut", action="store_true", help="cut each row's text into paragraphs (txt and md always are)")
+    label.add_argument(
+        "--lang",
+        default="auto",
+        choices=["auto", "en", "zh"],
+        help="what to write under lang (default: found by script)",
+    )
+    label.add_argument("--encoding", default="utf-8", help="of text files (default: utf-8), e.g. gb18030")
+    label.add_argument(
+        "--format",
+        choices=["txt", "md", "jsonl", "csv", "tsv", "parquet"],
+        help="the inputs' format, where the ending does not tell",
+    )
+    label.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    label.set_defaults(run=_label)
+
+    codebook = commands.add_parser("codebook", help="show what the labels mean", description=_codebook.__doc__)
+    codebook.add_argument("theme", nargs="?", help="one theme, with the rules that name it")
+    codebook.add_argument("--file", type=Path, help="another codebook than the built-in one")
+    codebook.set_defaults(run=_codebook)
+
+    models = commands.add_parser("models", help="list the bundled models and their scores", description=_models.__doc__)
+    models.set_defaults(run=_models)
+
+    train = commands.add_parser("train", help="train a model on labelled paragraphs", description=_train.__doc__)
+    train.add_argument(
+        "--data", required=True, help="an annotated set's name, a folder of splits, or a labelled jsonl file"
+    )
+    train.add_argument("--split", help="only this split of it (default: all)")
+    train.add_argument("--family", default="linear", help="linear or keywords (default: linear)")
+    train.add_argument("--codebook", type=Path, help="another codebook than the built-in one")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--measure",
+        type=Path,
+        metavar="JSONL",
+        help="labelled paragraphs to score the finished model on; never trained on",
+    )
+    train.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="the model's folder; its name is the model's name",
+    )
+    train.set_defaults(run=_train)
+    return parser
+
+
+def _label(options: argparse.Namespace) -> None:
+    """Label every paragraph of the inputs, write one table, and show what was found."""
+    from capthemes.corpus import Source
+    from capthemes.labelling import label_corpus
+    from capthemes.model import load
+
+    console = _console()
+    model = load(*([] if options.model is None else [options.model]))
+    with _Progress() as progress:
+        summary = label_corpus(
+            options.inputs,
+            options.output,
+            model=model,
+            source=Source(options.text, options.encoding, options.cut, options.format),
+            lang=options.lang,
+            overwrite=options.overwrite,
+            progress=progress,
+        )
+    _print_summary(console, summary, list(model.codebook.stances))
+    console.print(f"wrote {options.output} with model {model.id}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _codebook(options: argparse.Namespace) -> None:
+    """Show all themes, or one theme with its stance target and the rules that name it."""
+    from rich.table import Table
+
+    from capthemes.codebook import Codebook
+
+    console, codebook = _console(), Codebook.load(options.file)
+    table = Table(box=None, show_header=options.theme is None, pad_edge=False, padding=(0, 2, 0, 0))
+    if options.theme is None:
+        for column in ("theme", "", "what it covers", "stance toward"):
+            table.add_column(column, no_wrap=not column.startswith(("what", "stance")))
+        for theme in codebook.themes:
+            table.add_row(theme.name, theme.chinese, theme.covers, theme.target)
+        console.print(table)
+        console.print(
+            f"codebook version {codebook.version}; one theme with its rules: capthemes codebook THEME", highlight=False
+        )
+        return
+    theme = codebook.theme(options.theme)
+    table.add_row("theme", f"{theme.name}  {theme.chinese}")
+    table.add_row("covers", theme.covers)
+    table.add_row("stance toward", theme.target)
+    for part, values in (("stance", codebook.stances), ("voice", codebook.voices)):
+        for value, meaning in values.items():
+            table.add_row(f"{part} {value}", meaning)
+    for rule in codebook.rules_about(theme.name):
+        table.add_row(f"rule {rule.part} {rule.number}", rule.text)
+    console.print(table, markup=False)
+
+
+def _models(options: argparse.Namespace) -> None:
+    """List the bundled models with what they were trained on and how well they score."""
+    from rich.table import Table
+
+    from capthemes.model import MANIFEST, names, read_manifest
+    from capthemes.store import home
+
+    console = _console()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("model", "family", "scored on", "theme micro-F1", "macro-F1", "stance macro-F1", "voice macro-F1"):
+        table.add_column(column, justify="right" if "F1" in column else "left")
+    for name in names():
+        manifest = read_manifest(home("models") / name)
+        first = True
+        for entry in manifest["about"].get("scores", []):
+            if entry["model"] != name:
+                continue
+            parts = (entry["micro_f1"], entry["macro_f1"], entry["stance_macro_f1"], entry["voice_macro_f1"])
+            cells = [f"{part['value']:.2f}" if part else "-" for part in parts]
+            table.add_row(name if first else "", manifest["family"] if first else "", entry["data"], *cells)
+            first = False
+    console.print(table)
+    console.print(
+        f"signatures and scores by theme: {home('models')}/NAME/README.md ({MANIFEST} for machines)",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    """Train a model: cross-validate, fit its decision on unseen predictions, refit on all, save it with its card."""
+    from dataclasses import replace
+
+    from capthemes.annotations import paragraphs
+    from capthemes.codebook import Codebook
+    from capthemes.training import measure, train
+
+    console, codebook = _console(), Codebook.load(options.codebook)
+    data = options.data if options.split is None else f"{options.data}/{options.split}"
+    name = options.output.name
+    model = train(
+        paragraphs(options.data, options.split, codebook),
+        name=name,
+        family=options.family,
+        data=data,
+        codebook=codebook,
+        seed=options.seed,
+    )
+    if options.measure is not None:
+        gold = paragraphs(options.measure, codebook=codebook)
+        model = measure(model, gold, f"{options.measure.parent.name}/{options.measure.stem}", options.seed)
+    command = f"capthemes train --data {options.data}" + (f" --split {options.split}" if options.split else "")
+    command += f" --family {options.family} --seed {options.seed}"
+    command += f" --measure {options.measure.parent.name}/{options.measure.name}" if options.measure else ""
+    replace(model, about={**model.about, "command": f"{command} -o models/{name}"}).save(options.output)
+    for entry in model.about["scores"]:
+        line = "{data}, {model}: theme micro-F1 {micro_f1[value]:.2f} [{micro_f1[low]:.2f}, {micro_f1[high]:.2f}]"
+        console.print(line.format(**entry), highlight=False, markup=False)
+    console.print(f"saved {options.output}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console()
+
+
+def _print_summary(console: "Console", summary: "Summary", stances: Sequence[str]) -> None:
+    """The small table at the end of a run."""
+    from rich.table import Table
+    from rich.text import Text
+
+    share = summary.labelled / summary.paragraphs
+    console.print(
+        f"{summary.paragraphs:,} paragraphs, {summary.labelled:,} with a theme ({share:.0%})", highlight=False
+    )
+    if not summary.stances:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("theme")
+    for column in ("paragraphs", "share", *stances):
+        table.add_column(column, justify="right")
+    for theme, counts in sorted(summary.stances.items(), key=lambda item: (-item[1].total(), item[0])):
+        cells = [str(counts[stance]) if counts[stance] else "." for stance in stances]
+        table.add_row(theme, f"{counts.total():,}", f"{counts.total() / summary.paragraphs:.0%}", *cells)
+    console.print(table)
+    console.print("clearest:")
+    for label, paragraph in summary.strongest:
+        what = " ".join(filter(None, (label.theme, label.stance, label.voice)))
+        opening = " ".join(paragraph.text[: 2 * OPENING].split())[:OPENING]
+        console.print(Text(f"  {label.probability:.2f} {what}: {opening} ({paragraph.id})"), soft_wrap=True)
+
+
+class _Progress:
+    """A progress bar on standard error, on a terminal only, once the work has taken a second."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int, summary: "Summary") -> None:
+        if self._bar is None:
+            if not sys.stderr.isatty() or done == total or time.monotonic() - self._began < QUIET_SECONDS:
+                return
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("labelling", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done, description=f"labelling: {summary.paragraphs:,} paragraphs")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

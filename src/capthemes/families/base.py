@@ -1,0 +1,27 @@
+"""What a family is asked for: probabilities of texts, and to be fitted, saved and loaded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, Self
+
+from capthemes.codebook import Codebook
+from capthemes.records import Paragraph, Probabilities
+
+
+class Family(Protocol):
+    """Anything that turns texts into probabilities by a codebook's themes.
+
+    It is fitted once and does not change while it predicts. `save` writes data files into a folder and
+    `load` reads them back to the same probabilities, bit for bit; `load` raises ModelError on files that do
+    not fit together.
+    """
+
+    def predict_proba(self, texts: Sequence[str]) -> Probabilities: ...
+
+    def save(self, folder: Path) -> None: ...
+
+    @classmethod
+    def load(cls, folder: Path, codebook: Codebook) -> Self: ...
+
+    @classmethod
+    def fit(cls, paragraphs: Sequence[Paragraph], codebook: Codebook, seed: int) -> Self: ...

@@ -1,0 +1,179 @@
+"""Labelling a corpus: shards in, labelled parts out, one file at the end, and a summary of what was found."""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capthemes.corpus import Shard, Source, output_format, split, write_table
+from capthemes.errors import InputError
+from capthemes.model import Model, load
+from capthemes.records import Label, Paragraph, Predictions, labels_to_arrow
+from capthemes.store import atomic_path
+from capthemes.text import script
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SCHEMA = 1
+OWN_COLUMNS = ("id", "text", "lang", "labels", "model", "schema")
+LANGUAGES = ("auto", "en", "zh")
+STRONGEST = 3
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run found: paragraphs, how many have any theme, stances by theme, the clearest paragraphs."""
+
+    paragraphs: int = 0
+    labelled: int = 0
+    stances: dict[str, Counter[str | None]] = field(default_factory=dict)
+    strongest: list[tuple[Label, Paragraph]] = field(default_factory=list)
+
+    def add(self, read: Sequence[Paragraph], predicted: Predictions) -> None:
+        """Count some more labelled paragraphs."""
+        self.paragraphs += len(read)
+        self.labelled += sum(1 for labels in predicted if labels)
+        for paragraph, labels in zip(read, predicted, strict=True):
+            for label in labels:
+                self.stances.setdefault(label.theme, Counter())[label.stance] += 1
+            if labels:
+                self.strongest.append((labels[0], paragraph))
+        self.strongest = sorted(self.strongest, key=lambda pair: -(pair[0].probability or 0))[:STRONGEST]
+
+
+def label_corpus(
+    inputs: Iterable[str | Path],
+    output: str | Path,
+    *,
+    model: Model | str | Path | None = None,
+    source: Source | None = None,
+    lang: str = "auto",
+    overwrite: bool = False,
+    progress: Callable[[int, int, Summary], None] | None = None,
+) -> Summary:
+    """Label files, folders or standard input and write one parquet, jsonl or csv file, whole or not at all.
+
+    Each row of the output is a paragraph: id, text, lang, the input's other columns (document and position
+    among them; one named like a column of ours is kept as input_NAME), labels, and the model's id and the
+    schema version. `lang` is what is written under lang: found by script ("auto"), or "en" or "zh" throughout.
+    `progress` is called after each shard with shards done, shards in all, and the summary so far.
+
+    Raises InputError for inputs that cannot be read, and for an output that exists unless `overwrite`.
+    """
+    output = Path(output)
+    form = output_format(output)
+    if lang not in LANGUAGES:
+        raise InputError(f"language {lang!r} is none of {', '.join(LANGUAGES)}")
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} exists; choose another name or overwrite it (--overwrite)")
+    if not output.parent.is_dir():
+        raise InputError(f"no folder {output.parent} to write {output.name} into; make it first")
+    shards = split(list(inputs), source)
+    model = model if isinstance(model, Model) else load(*([] if model is None else [model]))
+    summary = Summary()
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        parts = []
+        for number, shard in enumerate(shards):
+            parts.append(Path(folder) / f"part-{number:05d}.parquet")
+            write_table(label_shard(shard, model, lang, summary), parts[-1], "parquet")
+            if progress is not None:
+                progress(number + 1, len(shards), summary)
+        if not summary.paragraphs:
+            raise InputError(f"no paragraph in {', '.join(str(path) for shard in shards for path in shard.files)}")
+        _gather(parts, output, form)
+    return summary
+
+
+def label_shard(shard: Shard, model: Model, lang: str, summary: Summary) -> "pyarrow.Table":
+    """The labelled rows of one shard; what they add up to is added to `summary`."""
+    read = list(shard.read())
+    predicted = model.predict([paragraph.text for paragraph in read])
+    summary.add(read, predicted)
+    return label_table(read, predicted, model.id, lang)
+
+
+def label_table(read: Sequence[Paragraph], predicted: Predictions, model: str, lang: str = "auto") -> "pyarrow.Table":
+    """An Arrow table of paragraphs with their labels, one row each."""
+    import pyarrow
+
+    columns: dict[str, Any] = {
+        "id": _strings(paragraph.id for paragraph in read),
+        "text": _strings(paragraph.text for paragraph in read),
+    }
+    names = dict.fromkeys(name for paragraph in read for name in paragraph.meta)
+    detected = [script(paragraph.text) if lang == "auto" else lang for paragraph in read]
+    columns["lang"] = (
+        [p.meta.get("lang") or found for p, found in zip(read, detected, strict=True)] if lang == "auto" else detected
+    )
+    for name in names:
+        if name == "lang" and lang == "auto":
+            continue
+        values = [paragraph.meta.get(name) for paragraph in read]
+        columns[f"input_{name}" if name in OWN_COLUMNS else name] = _array(values)
+    columns["labels"] = labels_to_arrow(predicted)
+    columns["model"] = pyarrow.array([model] * len(read), pyarrow.string())
+    columns["schema"] = pyarrow.array([SCHEMA] * len(read), pyarrow.int32())
+    return pyarrow.table(columns)
+
+
+def _strings(values: Iterable[str]) -> "pyarrow.Array":
+    """Strings as Arrow has them, valid UTF-8: a lone surrogate becomes "?", as the families read it."""
+    import pyarrow
+
+    return pyarrow.array([value.encode("utf-8", "replace").decode() for value in values], pyarrow.string())
+
+
+def _array(values: Sequence[Any]) -> "pyarrow.Array":
+    """Values as an Arrow array; values of no common type are written as JSON strings."""
+    import pyarrow
+
+    try:
+        return pyarrow.array(values)
+    except (pyarrow.ArrowException, UnicodeEncodeError, OverflowError):
+        return _as_json(values)
+
+
+def _as_json(values: Sequence[Any]) -> "pyarrow.Array":
+    import pyarrow
+
+    texts = [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]
+    return pyarrow.array(
+        [None if text is None else text.encode("utf-8", "replace").decode() for text in texts], pyarrow.string()
+    )
+
+
+def _gather(parts: Sequence[Path], output: Path, form: str) -> None:
+    """One file of all parts, under one schema; a column whose types differ from part to part becomes strings."""
+    import pyarrow
+    import pyarrow.parquet
+
+    tables = [pyarrow.parquet.read_table(part) for part in parts]
+    try:
+        table = pyarrow.concat_tables(tables, promote_options="permissive")
+    except pyarrow.ArrowException:
+        table = pyarrow.concat_tables([_plain(t, _torn(tables)) for t in tables], promote_options="permissive")
+    with atomic_path(output) as temporary:
+        write_table(table, temporary, form)
+
+
+def _torn(tables: Sequence["pyarrow.Table"]) -> set[str]:
+    """The columns that have more than one type over the tables, nulls aside."""
+    import pyarrow
+
+    kinds: dict[str, set[Any]] = {}
+    for table in tables:
+        for column in table.schema:
+            if not pyarrow.types.is_null(column.type):
+                kinds.setdefault(column.name, set()).add(column.type)
+    return {name for name, types in kinds.items() if len(types) > 1}
+
+
+def _plain(table: "pyarrow.Table", names: set[str]) -> "pyarrow.Table":
+    for position, name in enumerate(table.column_names):
+        if name in names:
+            table = table.set_column(position, name, _as_json(table[name].to_pylist()))
+    return table

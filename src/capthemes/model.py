@@ -1,0 +1,207 @@
+"""A model: a family, a decision and a codebook, in a folder of data files."""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from capthemes import card
+from capthemes.codebook import Codebook
+from capthemes.decision import Decision
+from capthemes.errors import ModelError, TextTypeError
+from capthemes.families import family_class
+from capthemes.families.base import Family
+from capthemes.records import Predictions, Probabilities
+from capthemes.store import fingerprint_bytes, fingerprint_file, home, write_text
+
+FORMAT = 1
+DEFAULT = "fast"
+MANIFEST = "model.json"
+CARD = "README.md"
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Reads texts: `predict` gives labels, `predict_proba` the calibrated probabilities behind them.
+
+    `about` is what the model's card says for the machine: training data, seed, scores with their signatures.
+    `fingerprint` is the SHA-256 of all that its answers depend on.
+    """
+
+    name: str
+    family_name: str
+    family: Family
+    decision: Decision
+    codebook: Codebook
+    fingerprint: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def predict(self, texts: Iterable[str]) -> Predictions:
+        """The labels of n texts: n answers in order, an empty tuple where no theme applies.
+
+        Raises TextTypeError for a bare string, or for an element that is not a string, with its position.
+        """
+        return Predictions(self.predict_proba(texts), self.decision)
+
+    def predict_proba(self, texts: Iterable[str]) -> Probabilities:
+        """Calibrated probabilities: theme (n, T), stance (n, T, S), voice (n, T, V). Raises as `predict`."""
+        return self.decision.calibrate(self.family.predict_proba(_checked(texts)))
+
+    @property
+    def id(self) -> str:
+        """Name and the first 12 digits of the fingerprint: what labelled rows carry."""
+        return f"{self.name}@{self.fingerprint[:12]}"
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model's folder with its card, replacing a model that is there.
+
+        Raises ModelError for a folder that holds something else.
+        """
+        folder = Path(folder)
+        if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+            raise ModelError(f"{folder} holds other things than a model; save into a new or empty folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+            fresh = Path(name)
+            self.family.save(fresh)
+            write_text(fresh / "decision.json", self.decision.to_json())
+            if self.codebook != Codebook.load():
+                write_text(fresh / "codebook.md", self.codebook.text)
+            manifest = self._manifest(fresh)
+            write_text(fresh / CARD, card.render(manifest, self.codebook))
+            write_text(fresh / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+            folder.mkdir(exist_ok=True)
+            (folder / MANIFEST).unlink(missing_ok=True)  # without it nobody takes the folder for a model
+            for path in sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST):
+                shutil.move(path, folder / path.name)
+
+    @classmethod
+    def load(cls, name: str | Path = DEFAULT) -> Self:
+        """Load a bundled model by name, or any model by its folder.
+
+        Raises ModelError for an unknown name (listing the known ones), a newer format, another codebook, or a
+        file that is missing or is not, byte for byte, what was saved.
+        """
+        folder = _folder(name)
+        manifest = read_manifest(folder)
+        _check_files(folder, manifest["files"])
+        codebook = _codebook(folder, manifest)
+        decision_path = folder / "decision.json"
+        decision = Decision.from_json(decision_path.read_text(encoding="utf-8"), str(decision_path))
+        if tuple(decision.themes) != codebook.names:
+            raise ModelError(f"{decision_path}: its themes are not those of {MANIFEST}; fetch the model anew")
+        return cls(
+            name=manifest["name"],
+            family_name=manifest["family"],
+            family=family_class(manifest["family"]).load(folder, codebook),
+            decision=decision,
+            codebook=codebook,
+            fingerprint=_fingerprint(manifest),
+            about=manifest["about"],
+        )
+
+    def _manifest(self, folder: Path) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "family": self.family_name,
+            "codebook": self.codebook.version,
+            "themes": list(self.codebook.names),
+            "stances": list(self.codebook.stances),
+            "voices": list(self.codebook.voices),
+            "about": dict(self.about),
+            "files": {
+                path.name: {"bytes": path.stat().st_size, "sha256": fingerprint_file(path)}
+                for path in sorted(folder.iterdir())
+            },
+        }
+
+
+def load(name: str | Path = DEFAULT) -> Model:
+    """Load a bundled model by name ("fast", the default), or any model by its folder. Raises ModelError."""
+    return Model.load(name)
+
+
+def names() -> list[str]:
+    """The bundled models."""
+    return sorted(path.parent.name for path in home("models").glob(f"*/{MANIFEST}"))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The checked content of a model's model.json. Raises ModelError."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); fetch or save the model anew") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise ModelError(f"{path}: no format number; this is not a model's manifest")
+    if manifest["format"] > FORMAT:
+        raise ModelError(f"{path}: format {manifest['format']} is newer than {FORMAT}; update capthemes")
+    kinds = {"name": str, "family": str, "codebook": int, "themes": list, "stances": list, "voices": list}
+    for key, kind in {**kinds, "about": dict, "files": dict}.items():
+        if not isinstance(manifest.get(key), kind):
+            raise ModelError(f"{path}: {key!r} is {manifest.get(key)!r}, needs a {kind.__name__}; fetch the model anew")
+    return manifest
+
+
+def _folder(name: str | Path) -> Path:
+    if isinstance(name, str) and PLAIN_NAME.fullmatch(name) and (home("models") / name / MANIFEST).is_file():
+        return home("models") / name
+    if Path(name).is_dir():
+        return Path(name)
+    raise ModelError(f"no model {str(name)!r}; bundled: {', '.join(names())}; or give the folder of a saved model")
+
+
+def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
+    for name, expected in {"decision.json": None, **files}.items():
+        path = folder / name
+        if not PLAIN_NAME.fullmatch(name) or not isinstance(expected, dict):
+            raise ModelError(f"{folder / MANIFEST}: file {name!r} is not listed as it should be; fetch the model anew")
+        if path.is_symlink() or not path.is_file():
+            raise ModelError(f"{path}: missing from the model's folder; fetch the model anew")
+        if path.stat().st_size != expected.get("bytes") or fingerprint_file(path) != expected.get("sha256"):
+            raise ModelError(f"{path}: not the file that was saved (size or SHA-256 differs); fetch the model anew")
+
+
+def _codebook(folder: Path, manifest: Mapping[str, Any]) -> Codebook:
+    codebook = Codebook.load(folder / "codebook.md" if "codebook.md" in manifest["files"] else None)
+    for key, have in (
+        ("codebook", codebook.version),
+        ("themes", list(codebook.names)),
+        ("stances", list(codebook.stances)),
+        ("voices", list(codebook.voices)),
+    ):
+        if manifest[key] != have:
+            raise ModelError(
+                f"{folder / MANIFEST}: {key} {manifest[key]!r} is not the codebook's ({have!r}); "
+                "use the capthemes version that the model was made with, or train it anew"
+            )
+    return codebook
+
+
+def _fingerprint(manifest: Mapping[str, Any]) -> str:
+    """Of what the answers depend on: family, labels and files; not of name, scores or card."""
+    parts = {key: manifest[key] for key in ("family", "codebook", "themes", "stances", "voices", "files")}
+    return fingerprint_bytes(json.dumps(parts, sort_keys=True).encode())
+
+
+def _checked(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, str | bytes):
+        raise TextTypeError(f"predict takes a list of texts, not one {type(texts).__name__}; write predict([text])")
+    try:
+        checked = list(texts)
+    except TypeError:
+        raise TextTypeError(f"predict takes a list of texts, not {type(texts).__name__}") from None
+    for position, text in enumerate(checked):
+        if not isinstance(text, str):
+            raise TextTypeError(
+                f"text {position} (counted from 0) is {text!r:.80}, a {type(text).__name__}; "
+                "every text must be a string: drop it, or put '' in its place"
+            )
+    return checked

@@ -1,0 +1,196 @@
+"""The records that pass through the house: Span, Label, Paragraph, Probabilities, Predictions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, overload
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+Array = npt.NDArray[np.float64]
+Indices = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters `start` to `end` (exclusive) of a paragraph's text that speak for a label, with their weight."""
+
+    start: int
+    end: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a paragraph says about one theme. Gold and predicted labels are this one type.
+
+    `stance` and `voice` are None where a family cannot say; `probability` is None on gold labels and
+    the calibrated probability that the theme applies on predicted ones.
+    """
+
+    theme: str
+    stance: str | None = None
+    voice: str | None = None
+    probability: float | None = None
+    evidence: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A text and what is known of it. `labels` None is unread, () is read and found empty."""
+
+    id: str
+    text: str
+    labels: tuple[Label, ...] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probabilities:
+    """What a family says of n texts.
+
+    theme: (n, T), the probability that each theme applies. stance: (n, T, S), given that the theme
+    applies, summing to 1 over S; voice: (n, T, V) likewise. None where the family cannot say.
+    """
+
+    themes: tuple[str, ...]
+    stances: tuple[str, ...]
+    voices: tuple[str, ...]
+    theme: Array
+    stance: Array | None = None
+    voice: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.theme)
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.intp]) -> "Probabilities":
+        """The same for some of the rows."""
+        return self._with(
+            self.theme[rows],
+            None if self.stance is None else self.stance[rows],
+            None if self.voice is None else self.voice[rows],
+        )
+
+    def _with(self, theme: Array, stance: Array | None, voice: Array | None) -> "Probabilities":
+        return Probabilities(self.themes, self.stances, self.voices, theme, stance, voice)
+
+    @staticmethod
+    def concatenate(parts: Sequence["Probabilities"]) -> "Probabilities":
+        """The rows of all parts, in order; at least one part."""
+        first = parts[0]
+        stances = [part.stance for part in parts if part.stance is not None]
+        voices = [part.voice for part in parts if part.voice is not None]
+        return first._with(
+            np.concatenate([part.theme for part in parts]),
+            np.concatenate(stances) if stances else None,
+            np.concatenate(voices) if voices else None,
+        )
+
+
+def theme_matrix(paragraphs: Sequence[Paragraph], themes: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(n, T), True where a paragraph has the theme."""
+    position = {name: t for t, name in enumerate(themes)}
+    matrix = np.zeros((len(paragraphs), len(themes)), dtype=np.bool_)
+    for row, paragraph in enumerate(paragraphs):
+        for label in paragraph.labels or ():
+            matrix[row, position[label.theme]] = True
+    return matrix
+
+
+def label_indices(paragraphs: Sequence[Paragraph], themes: Sequence[str], values: Sequence[str], part: str) -> Indices:
+    """Rows, themes and values of all labels whose `part` ("stance" or "voice") is known, as three index arrays."""
+    found = [
+        (row, themes.index(label.theme), values.index(getattr(label, part)))
+        for row, paragraph in enumerate(paragraphs)
+        for label in paragraph.labels or ()
+        if getattr(label, part) is not None
+    ]
+    rows, theme, value = np.array(found, dtype=np.intp).reshape(-1, 3).T
+    return rows, theme, value
+
+
+class Decides(Protocol):
+    """What Predictions ask of a decision: labels from calibrated probabilities, at these thresholds or others."""
+
+    def decide(self, probabilities: Probabilities) -> tuple[tuple[Label, ...], ...]: ...
+
+    def with_thresholds(self, thresholds: float | Mapping[str, float]) -> "Decides": ...
+
+
+class Predictions(Sequence[tuple[Label, ...]]):
+    """The answer to `predict`: for each text, in order, its labels, most probable first.
+
+    `predictions[i]` is a tuple of labels; `probabilities` holds the calibrated probabilities behind them.
+    """
+
+    __slots__ = ("_decision", "_labels", "probabilities")
+
+    def __init__(self, probabilities: Probabilities, decision: Decides) -> None:
+        self.probabilities = probabilities
+        self._decision = decision
+        self._labels = decision.decide(probabilities)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Label, ...]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[Label, ...]]: ...
+
+    def __getitem__(self, index: int | slice) -> tuple[Label, ...] | Sequence[tuple[Label, ...]]:
+        return self._labels[index]
+
+    def __iter__(self) -> Iterator[tuple[Label, ...]]:
+        return iter(self._labels)
+
+    def __repr__(self) -> str:
+        labelled = sum(1 for labels in self._labels if labels)
+        return f"Predictions({len(self)} paragraphs, {labelled} with a theme)"
+
+    def with_thresholds(self, thresholds: float | Mapping[str, float]) -> "Predictions":
+        """The same probabilities decided at another threshold, for all themes or for those named.
+
+        Raises InputError for a threshold outside 0 to 1 or a theme that is not the model's.
+        """
+        return Predictions(self.probabilities, self._decision.with_thresholds(thresholds))
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """One row for each label: paragraph (position from 0), theme, stance, voice, probability."""
+        import pandas
+
+        rows = [(i, *_cells(label)) for i, labels in enumerate(self._labels) for label in labels]
+        frame = pandas.DataFrame(rows, columns=["paragraph", "theme", "stance", "voice", "probability"])
+        return frame.astype({"paragraph": "int64", "probability": "float64"})
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """One row for each paragraph: labels, a list of structs of theme, stance, voice, probability."""
+        import pyarrow
+
+        return pyarrow.table({"labels": labels_to_arrow(self._labels)})
+
+
+def _cells(label: Label) -> tuple[str, str | None, str | None, float | None]:
+    return label.theme, label.stance, label.voice, label.probability
+
+
+def labels_to_arrow(labels: Sequence[Sequence[Label] | None]) -> "pyarrow.Array":
+    """An Arrow array of lists of structs, one list for each paragraph; None stays null."""
+    import pyarrow
+
+    names = ("theme", "stance", "voice", "probability")
+    rows = [None if row is None else [dict(zip(names, _cells(label), strict=True)) for label in row] for row in labels]
+    return pyarrow.array(rows, type=label_type())
+
+
+def label_type() -> "pyarrow.DataType":
+    """The Arrow type of a paragraph's labels."""
+    import pyarrow
+
+    fields = [("theme", pyarrow.string()), ("stance", pyarrow.string()), ("voice", pyarrow.string())]
+    return pyarrow.list_(pyarrow.struct([*fields, ("probability", pyarrow.float64())]))

@@ -1,0 +1,74 @@
+"""Text: its script, its normal form, and how a document falls into paragraphs and a paragraph into sentences."""
+
+import re
+import unicodedata
+
+# Ideographs: extension A, the unified block, compatibility forms, and the supplementary planes.
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_HAN = re.compile(f"[{HAN}]")
+_LATIN = re.compile(r"[^\W\d_]+")
+_ENDS = "。！？!?.…：:；;”’\"'）)」』"
+_SENTENCE = re.compile(r"(?<=[。！？])[”’」』）]*|(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_MARKS = re.compile(r"(?m)^(?:#{1,6}\s+|>\s?|[-*+]\s+(?=\S))")
+
+
+def normalise(text: str) -> str:
+    """Compatibility-composed (NFKC), lower-cased text without lone surrogates or control characters."""
+    safe = text.encode("utf-8", "replace").decode("utf-8")
+    return unicodedata.normalize("NFKC", safe).lower().replace("\x00", " ")
+
+
+def script(text: str) -> str:
+    """ "zh" where ideographs outweigh words in letters, else "en"."""
+    han = len(_HAN.findall(text))
+    words = sum(1 for word in _LATIN.findall(_HAN.sub(" ", text)) if len(word) > 1)
+    return "zh" if han > words else "en"
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a paragraph begin and end, in characters; they cover it without white space between."""
+    bounds, start = [], 0
+    for cut in [*_SENTENCE.finditer(text), None]:
+        stop = len(text) if cut is None else cut.start() + len(cut.group().rstrip())
+        if text[start:stop].strip():
+            lead = len(text[start:stop]) - len(text[start:stop].lstrip())
+            bounds.append((start + lead, start + len(text[start:stop].rstrip())))
+        start = stop
+    return bounds
+
+
+def paragraphs(document: str, markdown: bool = False) -> list[str]:
+    """The paragraphs of a document, in order, stripped, none empty.
+
+    Blank lines part paragraphs. A block of several lines is one paragraph where it was wrapped to a width,
+    else each line is a paragraph of its own, as in text copied from web pages. `markdown` drops front
+    matter and the marks of headings, quotations and lists.
+    """
+    document = document.replace("\r\n", "\n").replace("\r", "\n").replace("\u2029", "\n\n")
+    if markdown:
+        document = _MARKS.sub("", _FRONT_MATTER.sub("", document))
+    found: list[str] = []
+    for block in re.split(r"\n[^\S\n]*\n", document):
+        lines = [line.strip() for line in block.split("\n") if line.strip()]
+        found.extend([_join(lines)] if _wrapped(lines) else lines)
+    return found
+
+
+def _wrapped(lines: list[str]) -> bool:
+    """Whether lines break at a width, not at the ends of paragraphs: short, of like length, in mid-sentence."""
+    if len(lines) < 2:
+        return False
+    widths = [sum(2 if _HAN.match(char) else 1 for char in line) for line in lines]
+    widest, inner = max(widths), lines[:-1]
+    even = sum(width > 0.7 * widest for width in widths[:-1])
+    open_ended = sum(line[-1] not in _ENDS for line in inner)
+    return 40 <= widest <= 120 and even >= 0.8 * len(inner) and open_ended >= 0.5 * len(inner)
+
+
+def _join(lines: list[str]) -> str:
+    """One line of several; no space goes between two ideographs."""
+    joined = lines[0]
+    for line in lines[1:]:
+        joined += line if _HAN.match(joined[-1]) and _HAN.match(line[0]) else f" {line}"
+    return joined

@@ -1,0 +1,115 @@
+import json
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from capthemes import corpus
+from capthemes.corpus import Source, split
+from capthemes.errors import InputError
+
+
+def read(*inputs, **options):
+    return [paragraph for shard in split(inputs, Source(**options)) for paragraph in shard.read()]
+
+
+def test_a_folder_is_read_in_order_with_documents_positions_and_other_columns(articles):
+    found = read(articles)
+    assert [p.id for p in found] == ["mills.txt#0", "mills.txt#1", "0", "1", "2", "集市.md#0", "集市.md#1"]
+    assert found[0].meta == {"document": "mills.txt", "position": 0}
+    assert found[4].meta == {"document": "2", "position": 0, "year": 2022, "tags": ["a", "b"]}
+    assert found[5].text == "统一大市场"
+
+
+def test_csv_tsv_and_parquet_rows(tmp_path):
+    (tmp_path / "a.csv").write_text('body,year\n"one\nline, two",2020\nthree,2021\n', encoding="utf-8-sig")
+    (tmp_path / "b.tsv").write_text("body\tyear\nfour\t2022\n", encoding="utf-8")
+    pyarrow.parquet.write_table(pyarrow.table({"body": ["five", "六"], "year": [1, 2]}), tmp_path / "c.parquet")
+    found = read(tmp_path, text="body")
+    assert [p.text for p in found] == ["one\nline, two", "three", "four", "five", "六"]
+    assert [p.meta["year"] for p in found] == ["2020", "2021", "2022", 1, 2]
+    assert found[0].id == "a.csv:3"
+
+
+def test_rows_are_cut_into_paragraphs_when_asked(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"id": "x", "text": "One.\n\nTwo.", "year": 1}) + "\n", encoding="utf-8")
+    assert [p.text for p in read(path)] == ["One.\n\nTwo."]
+    assert [(p.id, p.text, p.meta["year"]) for p in read(path, cut=True)] == [("x#0", "One.", 1), ("x#1", "Two.", 1)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 40, 1000])
+def test_jsonl_shards_of_any_size_give_each_line_once(tmp_path, monkeypatch, size):
+    path = tmp_path / "a.jsonl"
+    texts = [f"{'产' * (i % 7)}{i}" for i in range(50)]
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    path.write_text("\n".join(lines[:20]) + "\n\n" + "\r\n".join(lines[20:]), encoding="utf-8")
+    monkeypatch.setattr(corpus, "SHARD_BYTES", size)
+    assert [p.text for p in read(path)] == texts
+
+
+def test_parquet_shards_give_each_row_once_with_its_number(tmp_path, monkeypatch):
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": [str(i) for i in range(95)]}), path, row_group_size=10)
+    monkeypatch.setattr(corpus, "SHARD_BYTES", 200)
+    shards = split([path])
+    assert len(shards) > 2
+    assert [(p.text, p.id) for s in shards for p in s.read()] == [(str(i), f"a.parquet:{i + 1}") for i in range(95)]
+
+
+def test_older_chinese_files_are_read_by_their_encoding(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("产能过剩".encode("gb18030"))
+    with pytest.raises(InputError, match=r"a\.txt: not utf-8 at byte 0.*gb18030"):
+        read(path)
+    assert read(path, encoding="gb18030")[0].text == "产能过剩"
+    with pytest.raises(InputError, match="no encoding 'klingon'"):
+        read(path, encoding="klingon")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "x"}\n\n{"text": \n', r"a\.jsonl:3: not JSON"),
+        ("a.jsonl", b'{"text": "x"}\n["x"]\n', r"a\.jsonl:2: a row must be a JSON object"),
+        ("a.jsonl", b'{"text": "x"}\n{"text": null}\n', r"a\.jsonl:2: 'text' is None, not a string"),
+        ("a.jsonl", b'{"body": "x"}\n', r"a\.jsonl:1: no column 'text'; it has: body; .*--text"),
+        ("a.jsonl", b'{"text": "\xff"}\n', r"a\.jsonl: not utf-8 at byte 10"),
+        ("a.jsonl", b"[" * 100_000, r"a\.jsonl:1: not JSON"),
+        ("a.csv", b"body,year\nx,1\n", r"a\.csv:2: no column 'text'; it has: body, year"),
+        ("a.csv", b"text,year\nx,1\ny\n", r"a\.csv:3: 1 cells under 2 columns"),
+        ("a.csv", b'text,year\n"x,1\n', r"a\.csv:\d: not csv"),
+        ("a.csv", b"text,text\nx,1\n", r"a\.csv:1: two columns have one name"),
+        ("a.csv", b"text\nx\xff\n", r"a\.csv: not utf-8 at byte 6"),
+        ("a.txt", b"", r"a\.txt is empty"),
+        ("a.txt", b" \n", r"a\.txt is empty"),
+        ("a.parquet", b"PAR2nothing", r"a\.parquet: not a parquet file"),
+        ("a.pdf", b"%PDF", r"cannot tell the format of .*a\.pdf"),
+    ],
+)
+def test_bad_input_names_the_place_and_the_repair(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name)
+
+
+def test_missing_paths_and_folders_without_files(tmp_path):
+    with pytest.raises(InputError, match="no file or folder"):
+        split([tmp_path / "none.txt"])
+    (tmp_path / ".hidden.txt").write_text("x")
+    with pytest.raises(InputError, match="no readable files in folder"):
+        split([tmp_path])
+    with pytest.raises(InputError, match="no input"):
+        split([])
+
+
+def test_a_parquet_without_the_column(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"body": ["x"]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="no column 'text'; it has: body"):
+        read(tmp_path / "a.parquet")
+
+
+def test_output_formats():
+    assert corpus.output_format(corpus.Path("a.JSONL")) == "jsonl"
+    with pytest.raises(InputError, match=r"'a\.xlsx': its ending must be one of \.parquet, \.jsonl, \.csv"):
+        corpus.output_format(corpus.Path("a.xlsx"))

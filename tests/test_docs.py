@@ -1,0 +1,43 @@
+"""The documents say what is so: the README's Python runs, its commands exist, links lead somewhere."""
+
+import re
+import shlex
+
+import pytest
+
+from capthemes.cli import _parser
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_python_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    names: dict[str, object] = {}
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)  # a document of this repository, run as its reader would
+
+
+def test_the_readmes_commands_parse():
+    lines = re.findall(r"(?m)^(?:.*&& )?(?:\.venv/bin/)?capthemes (.+?)(?:\s+#.*)?$", README)
+    assert len(lines) >= 4
+    for line in lines:
+        _parser().parse_args(shlex.split(line))
+
+
+@pytest.mark.parametrize(
+    "path", [path.relative_to(ROOT).as_posix() for path in ROOT.glob("*.md")] + ["annotations/README.md"]
+)
+def test_links_between_files_lead_somewhere(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert ((ROOT / path).parent / target).exists(), target
+
+
+def test_the_changelog_has_the_version():
+    version = re.search(r'(?m)^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

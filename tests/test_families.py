@@ -1,0 +1,141 @@
+"""The contract that every family keeps."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from capthemes.codebook import Codebook
+from capthemes.errors import AnnotationError, ModelError
+from capthemes.families import FAMILIES, family_class
+from capthemes.families.keywords import phrases
+from capthemes.families.linear import Linear, ngrams
+
+ODD = [
+    "",
+    " \n",
+    "a" * 1_000_000,
+    "😀👩‍👩‍👧",
+    "\ud800 lone",
+    "\x00",
+    "مرحبا بالعالم",
+    "产" * 100_000,
+    "Ｆｕｌｌ　ｗｉｄｔｈ",
+    "\U00020000",
+]
+
+
+@pytest.fixture(params=sorted(FAMILIES))
+def family(request, land_codebook, land_paragraphs):
+    return family_class(request.param).fit(land_paragraphs, Codebook.load(land_codebook), seed=0)
+
+
+def same(a, b) -> bool:
+    return all(
+        (x is None and y is None) or np.array_equal(x, y)
+        for x, y in ((a.theme, b.theme), (a.stance, b.stance), (a.voice, b.voice))
+    )
+
+
+def test_shapes_and_ranges(family, land_paragraphs):
+    texts = [p.text for p in land_paragraphs] + ODD
+    found = family.predict_proba(texts)
+    assert found.themes == ("industrial_land", "farmland")
+    assert found.theme.shape == (len(texts), 2)
+    assert ((found.theme >= 0) & (found.theme <= 1)).all()
+    for values, names in ((found.stance, found.stances), (found.voice, found.voices)):
+        assert (values is None) == (names == ())
+        if values is not None:
+            assert values.shape == (len(texts), 2, len(names))
+            assert values.sum(axis=2) == pytest.approx(1)
+
+
+def test_no_texts_give_no_rows(family):
+    assert family.predict_proba([]).theme.shape == (0, 2)
+
+
+def test_batch_and_order_change_nothing(family, land_paragraphs):
+    texts = [p.text for p in land_paragraphs] + ODD
+    whole = family.predict_proba(texts)
+    backwards = family.predict_proba(texts[::-1])
+    assert same(whole, backwards[np.arange(len(texts))[::-1]])
+    for i in (0, 17, len(texts) - 1):
+        assert same(whole[i : i + 1], family.predict_proba([texts[i]]))
+
+
+def test_what_is_saved_loads_to_the_same_probabilities(family, land_paragraphs, land_codebook, tmp_path):
+    family.save(tmp_path)
+    loaded = type(family).load(tmp_path, Codebook.load(land_codebook))
+    texts = [p.text for p in land_paragraphs]
+    assert same(family.predict_proba(texts), loaded.predict_proba(texts))
+
+
+def test_fitting_twice_gives_the_same_bytes(family, land_paragraphs, land_codebook, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        type(family).fit(land_paragraphs, Codebook.load(land_codebook), seed=0).save(tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(st.text(st.characters(codec=None), max_size=80), max_size=5))
+def test_any_text_is_answered(family, texts):
+    found = family.predict_proba(texts)
+    assert len(found) == len(texts)
+    assert np.isfinite(found.theme).all()
+
+
+def test_an_unknown_family_lists_the_known_ones():
+    with pytest.raises(ModelError, match="no family 'magic'; there are: keywords, linear"):
+        family_class("magic")
+
+
+def test_ngrams_of_both_scripts():
+    assert list(ngrams("Made in China's 2025产能过剩!")) == [
+        "made", "in", "made in", "china's", "in china's", "2025", "china's 2025", "产", "能", "过", "剩",
+        "产能", "能过", "过剩", "产能过", "能过剩",
+    ]  # fmt: skip
+
+
+def test_linear_learns_themes_stance_and_voice(land_codebook, land_paragraphs):
+    codebook = Codebook.load(land_codebook)
+    found = Linear.fit(land_paragraphs, codebook, 0).predict_proba(
+        [
+            "Plot 77 for a plant was sold cheaply and it helps.",
+            "A plant got plot 5, which critics call waste.",
+            "这块耕地得到保护。",
+        ]
+    )
+    assert (found.theme > 0.5).tolist() == [[True, False], [True, False], [False, True]]
+    assert found.stance.argmax(axis=2)[[0, 1], 0].tolist() == [0, 1]
+    assert found.voice.argmax(axis=2)[[0, 1], 0].tolist() == [0, 1]
+
+
+def test_linear_needs_two_paragraphs_and_stands_a_single_class(land_codebook, land_paragraphs):
+    codebook = Codebook.load(land_codebook)
+    with pytest.raises(AnnotationError, match="1 labelled"):
+        Linear.fit(land_paragraphs[:1], codebook, 0)
+    found = Linear.fit(land_paragraphs[3::4], codebook, 0).predict_proba(["anything"])
+    assert (found.theme < 0.1).all()
+    assert np.isfinite(found.stance).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"), [("vocabulary.json", b"{}"), ("vocabulary.json", b"["), ("linear.safetensors", b"x" * 80)]
+)
+def test_linear_refuses_files_that_do_not_fit(land_codebook, land_paragraphs, tmp_path, name, damage):
+    codebook = Codebook.load(land_codebook)
+    Linear.fit(land_paragraphs, codebook, 0).save(tmp_path)
+    (tmp_path / name).write_bytes(damage)
+    with pytest.raises(ModelError):
+        Linear.load(tmp_path, codebook)
+
+
+def test_keywords_are_the_codebooks_own_short_phrases():
+    overcapacity = phrases(Codebook.load().theme("overcapacity"))
+    assert {"overcapacity", "产能过剩", "idle plants", "low utilisation", "closing outdated plants"} <= overcapacity
+    assert all(len(phrase.split()) <= 3 for phrase in overcapacity)
+    family = family_class("keywords").fit([], Codebook.load(), 0)
+    found = family.predict_proba(["Idle plants and GLUTS.", "去产能：产能过剩", "A hospital."])
+    assert found.theme[:, 0].tolist() == [2 / 3, 0.5, 0.0]

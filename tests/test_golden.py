@@ -1,0 +1,19 @@
+"""Every bundled model answers as it did when its golden.json was written (python tests/golden.py)."""
+
+import json
+
+import pytest
+
+from capthemes import model
+from capthemes.store import home
+from golden import answers, texts
+
+
+@pytest.mark.parametrize("name", model.names())
+def test_answers_are_the_golden_ones(name):
+    golden = json.loads((home("models") / name / "golden.json").read_text(encoding="utf-8"))
+    found = answers(model.load(name).predict(texts()))
+    assert len(found) == len(golden)
+    for now, then in zip(found, golden, strict=True):
+        assert now["labels"] == then["labels"]
+        assert now["theme"] == pytest.approx(then["theme"], abs=1e-7)

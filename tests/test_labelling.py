@@ -1,0 +1,115 @@
+import json
+
+import pandas
+import pyarrow.parquet
+import pytest
+
+from capthemes import corpus
+from capthemes.corpus import Source
+from capthemes.errors import InputError
+from capthemes.labelling import SCHEMA, label_corpus
+
+
+def test_every_paragraph_comes_out_once_with_its_columns(articles, tmp_path, fast):
+    summary = label_corpus([articles], tmp_path / "out.parquet")
+    rows = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["id"] for row in rows] == ["mills.txt#0", "mills.txt#1", "0", "1", "2", "集市.md#0", "集市.md#1"]
+    assert [row["lang"] for row in rows] == ["en"] * 5 + ["zh"] * 2
+    assert [row["year"] for row in rows] == [None, None, 2020, 2021, 2022, None, None]
+    assert rows[2]["tags"] == ["a", "b"]
+    assert {row["model"] for row in rows} == {fast.id}
+    assert {row["schema"] for row in rows} == {SCHEMA}
+    expected = fast.predict([row["text"] for row in rows])
+    found = [[(x["theme"], x["stance"], x["voice"], x["probability"]) for x in row["labels"]] for row in rows]
+    assert found == [[(x.theme, x.stance, x.voice, x.probability) for x in labels] for labels in expected]
+    assert summary.paragraphs == 7
+    assert summary.labelled == sum(1 for labels in expected if labels)
+    assert {t: c.total() for t, c in summary.stances.items()} == expected.to_frame().theme.value_counts().to_dict()
+    tops = sorted((labels[0].probability for labels in expected if labels), reverse=True)[:3]
+    assert [label.probability for label, _ in summary.strongest] == tops
+
+
+def test_the_three_formats_hold_the_same_labels(articles, tmp_path):
+    for ending in ("parquet", "jsonl", "csv"):
+        label_corpus([articles], tmp_path / f"out.{ending}")
+    nested = pandas.read_parquet(tmp_path / "out.parquet")
+    with (tmp_path / "out.jsonl").open(encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    assert [line["labels"] for line in lines] == [list(labels) for labels in nested.labels]
+    long = pandas.read_csv(tmp_path / "out.csv", dtype={"id": str})
+    assert set(long.id) == set(nested.id)
+    assert len(long) == sum(max(len(labels), 1) for labels in nested.labels)
+    assert long.theme.dropna().tolist() == [x["theme"] for labels in nested.labels for x in labels]
+    assert long.probability.dropna().tolist() == [x["probability"] for labels in nested.labels for x in labels]
+
+
+def test_columns_that_bear_our_names_are_kept_under_another(tmp_path):
+    rows = [{"id": "a", "text": "x", "labels": ["gold"], "model": "m", "lang": "xx"}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    label_corpus([tmp_path / "in.jsonl"], tmp_path / "auto.parquet")
+    (row,) = pyarrow.parquet.read_table(tmp_path / "auto.parquet").to_pylist()
+    assert (row["input_labels"], row["input_model"], row["lang"]) == (["gold"], "m", "xx")
+    label_corpus([tmp_path / "in.jsonl"], tmp_path / "zh.parquet", lang="zh")
+    (row,) = pyarrow.parquet.read_table(tmp_path / "zh.parquet").to_pylist()
+    assert (row["lang"], row["input_lang"]) == ("zh", "xx")
+
+
+def test_columns_of_several_types_become_strings_whole(tmp_path, monkeypatch):
+    values = [1, "two", None, {"three": 3}, 10**30]
+    text = "".join(json.dumps({"text": "x", "mixed": v, "sure": i}) + "\n" for i, v in enumerate(values))
+    (tmp_path / "in.jsonl").write_text(text)
+    for name, size in (("one", 1 << 20), ("many", 1)):
+        monkeypatch.setattr(corpus, "SHARD_BYTES", size)
+        label_corpus([tmp_path / "in.jsonl"], tmp_path / f"{name}.parquet")
+        rows = pyarrow.parquet.read_table(tmp_path / f"{name}.parquet").to_pylist()
+        assert [row["mixed"] for row in rows] == ["1", "two", None, '{"three": 3}', str(10**30)]
+        assert [row["sure"] for row in rows] == [0, 1, 2, 3, 4]
+
+
+def test_odd_texts_and_names_survive(tmp_path):
+    texts = ["", "\x00", "😀", "שלום", "a\u202eb", "x" * 1_000_000, '=cmd|" /C calc"!A0', "\ud800"]
+    (tmp_path / "欧盟 报告.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts), encoding="utf-8")
+    for ending in ("parquet", "jsonl", "csv"):
+        assert label_corpus([tmp_path / "欧盟 报告.jsonl"], tmp_path / f"o.{ending}").paragraphs == len(texts)
+    found = pyarrow.parquet.read_table(tmp_path / "o.parquet")["text"].to_pylist()
+    assert found == [*texts[:-1], "?"]
+
+
+def test_nothing_is_left_behind_when_it_fails(tmp_path, articles):
+    (articles / "rows.jsonl").write_text('{"text": "fine"}\n{"text": 5}\n')
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(InputError, match=r"rows\.jsonl:2"):
+        label_corpus([articles], tmp_path / "out.parquet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_an_output_that_exists_is_replaced_only_on_demand(tmp_path, articles):
+    output = tmp_path / "out.jsonl"
+    output.write_text("precious")
+    with pytest.raises(InputError, match=r"out\.jsonl exists; .*--overwrite"):
+        label_corpus([articles], output)
+    assert output.read_text() == "precious"
+    label_corpus([articles], output, overwrite=True)
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 7
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "message"),
+    [
+        ("out.xlsx", {}, "its ending must be one of"),
+        ("none/out.csv", {}, "no folder .*none to write out.csv into"),
+        ("out.csv", {"lang": "fr"}, "language 'fr' is none of auto, en, zh"),
+        ("out.csv", {"source": Source(text="body")}, "no column 'body'"),
+    ],
+)
+def test_options_that_cannot_be(tmp_path, articles, output, options, message):
+    with pytest.raises(InputError, match=message):
+        label_corpus([articles / "rows.jsonl"], tmp_path / output, **options)
+
+
+def test_progress_is_told_after_each_shard(tmp_path, articles):
+    told = []
+    label_corpus(
+        [articles], tmp_path / "out.csv", progress=lambda done, total, s: told.append((done, total, s.paragraphs))
+    )
+    assert told == [(1, 3, 2), (2, 3, 5), (3, 3, 7)]

@@ -1,0 +1,70 @@
+import pytest
+
+import capthemes
+from capthemes.codebook import Codebook
+from capthemes.errors import AnnotationError
+from capthemes.records import Label, Paragraph
+from capthemes.training import measure, train
+
+
+@pytest.fixture
+def model(land_codebook, land_paragraphs):
+    return train(land_paragraphs, name="land", family="linear", data="land", codebook=Codebook.load(land_codebook))
+
+
+def test_a_trained_model_knows_how_it_scored_on_unseen_folds(model):
+    (score,) = model.about["scores"]
+    assert score["data"] == "land, 5-fold cross-validation"
+    assert score["paragraphs"] == 40
+    assert score["documents"] == 10
+    assert score["micro_f1"]["value"] > 0.9
+    assert f"model:land@{model.fingerprint[:12]}" in score["signature"]
+    assert model.about["trained_on"][0]["paragraphs"] == 40
+
+
+def test_unseen_scores_are_low_where_labels_are_noise(land_codebook):
+    noise = [
+        Paragraph(str(i), f"word{i} text{i * 7}", (Label("farmland", "supportive", "author"),) if i % 2 else ())
+        for i in range(60)
+    ]
+    score = train(noise, name="n", family="linear", data="n", codebook=Codebook.load(land_codebook)).about["scores"][0]
+    assert score["themes"]["farmland"]["average_precision"] < 0.75
+
+
+def test_training_twice_gives_the_same_bytes(land_codebook, land_paragraphs, model, tmp_path):
+    again = train(land_paragraphs, name="land", family="linear", data="land", codebook=Codebook.load(land_codebook))
+    for name, trained in (("a", model), ("b", again)):
+        trained.save(tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert files == ["README.md", "codebook.md", "decision.json", "linear.safetensors", "model.json", "vocabulary.json"]
+    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
+
+
+def test_training_on_a_real_set_twice_gives_the_same_bytes(tmp_path):
+    paragraphs = capthemes.annotations.paragraphs("starter")
+    for name in ("a", "b"):
+        train(paragraphs, name="starter", family="linear", data="starter").save(tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
+
+
+def test_measuring_scores_each_language_beside_the_keywords(model, land_paragraphs):
+    measured = measure(model, land_paragraphs, "held-out")
+    assert [(s["data"], s["model"]) for s in measured.about["scores"][1:]] == [
+        (data, name) for data in ("held-out", "held-out, English", "held-out, Chinese") for name in ("land", "keywords")
+    ]
+    assert measured.fingerprint == model.fingerprint
+
+
+def test_the_card_shows_scores_signatures_and_limits(model, land_paragraphs, tmp_path):
+    measure(model, land_paragraphs, "held-out").save(tmp_path / "land")
+    card = (tmp_path / "land" / "README.md").read_text(encoding="utf-8")
+    assert "| held-out, Chinese | keywords | 10 |" in card
+    assert "On held-out." in card
+    assert f"data:held-out@{capthemes.annotations.fingerprint(land_paragraphs)[:12]}" in card
+    assert "## Not for" in card
+
+
+def test_unread_paragraphs_are_refused(land_codebook):
+    with pytest.raises(AnnotationError, match="paragraph 'x' has not been labelled"):
+        train([Paragraph("x", "text")], name="n", family="linear", data="n", codebook=Codebook.load(land_codebook))
