@@ -33,6 +33,7 @@ def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
         "",
         "```python",
         "import capthemes",
+        "",
         f'capthemes.load("{name}").predict(["A paragraph ..."])',
         "```",
         "",
