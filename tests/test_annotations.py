@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -6,8 +7,9 @@ import pytest
 
 from capthemes import annotations
 from capthemes.codebook import Codebook
-from capthemes.errors import AnnotationError
+from capthemes.errors import AnnotationError, InputError
 from capthemes.records import Label, Paragraph
+from capthemes.store import fingerprint_bytes
 
 
 def test_the_starter_set_is_a_dataset_dict():
@@ -26,12 +28,84 @@ def test_without_datasets_it_is_plain_paragraphs(monkeypatch):
     assert loaded["train"][0].labels == (Label("overcapacity", "mixed", "attributed"),)
 
 
-def test_every_label_of_the_bundled_sets_is_the_codebooks():
-    names = set(Codebook.load().names)
-    for name in annotations.names():
-        found = annotations.paragraphs(name)
-        assert len({p.id for p in found}) == len(found)
-        assert {label.theme for p in found for label in p.labels} <= names
+@pytest.mark.parametrize("name", annotations.names())
+def test_bundled_sets_hold_together(name):
+    splits = annotations.load(name)
+    rows = [(split, row) for split, part in splits.items() for row in part]
+    assert len({row["id"] for _, row in rows}) == len(rows)
+    for unit in ("doc", "group", "writer"):
+        sides: dict[str, set[str]] = {}
+        for split, row in rows:
+            if row.get(unit):
+                sides.setdefault(row[unit], set()).add(split)
+        assert {key: where for key, where in sides.items() if len(where) > 1} == {}
+    for _, row in rows:
+        assert ("sha256" in row) != ("text" in row)
+        assert all(label["stance"] and label["voice"] for label in row["labels"])
+
+
+def test_references_are_hydrated_by_hash_from_a_file(tmp_path):
+    texts = {"a": "产能过剩。", "b": "A tariff was announced.", "c": "never brought"}
+    folder = tmp_path / "refs"
+    folder.mkdir()
+    rows = [
+        {"id": k, "sha256": fingerprint_bytes(t.encode()), "source": f"o/r@abcdef0:{k}.md", "labels": []}
+        for k, t in texts.items()
+    ]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    brought = tmp_path / "texts.jsonl"
+    brought.write_text(json.dumps({"text": texts["b"]}) + "\n" + json.dumps({"text": texts["a"] + " "}) + "\n")
+    found = annotations.hydrate(brought, str(folder))
+    assert [(p.id, p.text) for p in found.paragraphs] == [("b", texts["b"])]
+    assert found.missing == {"o/r": 2}
+    assert "1 of 3 texts found" in str(found)
+    with pytest.raises(AnnotationError, match=r"by reference .*hydrate"):
+        annotations.paragraphs(folder)
+    assert annotations.is_by_reference(folder)
+    assert not annotations.is_by_reference("starter")
+    for bad, message in (
+        ("none", "cannot be read"),
+        ("refs/train.jsonl", "train.jsonl:1: not a JSON object with 'text'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            annotations.hydrate(tmp_path / bad, str(folder))
+
+
+def test_references_are_hydrated_from_git_checkouts(tmp_path):
+    def git(*arguments):
+        command = ["git", "-C", str(tmp_path / "repo"), "-c", "user.name=n", "-c", "user.email=e@e", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    wanted = [
+        "One paragraph with a link to it.",
+        "第二段，关于产能。",
+        'A cell with "quotes".',
+        "An element & more.",
+    ]
+    (tmp_path / "repo").mkdir()
+    git("init", "-q")
+    files = {
+        "a.md": "# T\n\nOne paragraph\nwith a [link](http://x) to it.\n\nOther.\n",
+        "b.csv": f'id,text\n1,"{wanted[1]}"\n2,"A cell with ""quotes""."\n',
+        "c.html": "<div><p>An element &amp; more.</p><p>x</p></div>",
+    }
+    for name, text in files.items():
+        (tmp_path / "repo" / name).write_text(text, encoding="utf-8")
+    git("add", ".")
+    git("commit", "-qm", "m")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "repo" / "a.md").write_text("changed since")
+    where = ["a.md", "b.csv#row1", "b.csv#row2", "c.html"]
+    rows = [
+        {"id": str(i), "sha256": fingerprint_bytes(t.encode()), "source": f"o/r@{commit}:{path}", "labels": []}
+        for i, (t, path) in enumerate(zip(wanted, where, strict=True))
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = annotations.hydrate({"o/r": tmp_path / "repo"}, str(tmp_path))
+    assert [p.text for p in found.paragraphs] == wanted
+    assert annotations.hydrate({"x/y": tmp_path / "repo"}, str(tmp_path)).missing == {"o/r": 4}
+    with pytest.raises(InputError, match="no git repository"):
+        annotations.hydrate({"o/r": tmp_path.parent}, str(tmp_path))
 
 
 def test_a_file_or_folder_of_ones_own(tmp_path, land_codebook):
@@ -49,7 +123,9 @@ def test_a_file_or_folder_of_ones_own(tmp_path, land_codebook):
     ("row", "message"),
     [
         ("{", "not JSON"),
-        ('{"text": "x"}', "needs a string 'text' and a list 'labels'"),
+        ('["text"]', "must be a JSON object"),
+        ('{"text": "x"}', "needs a string 'text' .* and a list 'labels'"),
+        ('{"text": null, "labels": []}', "needs a string 'text' .* and a list 'labels'"),
         ('{"text": "x", "labels": [{"theme": "weather"}]}', "no theme of the codebook"),
         ('{"text": "x", "labels": ["overcapacity"]}', "no theme of the codebook"),
         ('{"text": "x", "labels": [{"theme": "involution", "stance": "angry"}]}', "stance 'angry' is none of"),

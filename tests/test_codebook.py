@@ -6,11 +6,11 @@ from capthemes.errors import CodebookError
 
 def test_built_in_codebook():
     codebook = Codebook.load()
-    assert codebook.version == 1
+    assert codebook.version == 2
     assert len(codebook.names) == 16 == len(set(codebook.names))
     assert list(codebook.stances) == ["supportive", "critical", "mixed", "neutral"]
     assert list(codebook.voices) == ["author", "attributed"]
-    assert [sum(rule.part == part for rule in codebook.rules) for part in ("themes", "stance", "voice")] == [24, 10, 3]
+    assert [sum(rule.part == part for rule in codebook.rules) for part in ("themes", "stance", "voice")] == [35, 17, 4]
     overcapacity = codebook.theme("overcapacity")
     assert (overcapacity.chinese, overcapacity.target) == ("产能过剩", "cutting excess capacity")
     assert {rule.number for rule in codebook.rules_about("overcapacity") if rule.part == "themes"} >= {1, 9, 20}

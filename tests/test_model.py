@@ -16,7 +16,7 @@ TEXTS = [
 
 @pytest.fixture
 def folder(tmp_path, land_codebook, land_paragraphs):
-    train(land_paragraphs, name="land", family="linear", data="land", codebook=Codebook.load(land_codebook)).save(
+    train({"land": land_paragraphs}, name="land", family="linear", codebook=Codebook.load(land_codebook)).save(
         tmp_path / "land"
     )
     return tmp_path / "land"

@@ -4,12 +4,12 @@ import capthemes
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.records import Label, Paragraph
-from capthemes.training import measure, train
+from capthemes.training import gather, measure, train
 
 
 @pytest.fixture
 def model(land_codebook, land_paragraphs):
-    return train(land_paragraphs, name="land", family="linear", data="land", codebook=Codebook.load(land_codebook))
+    return train({"land": land_paragraphs}, name="land", family="linear", codebook=Codebook.load(land_codebook))
 
 
 def test_a_trained_model_knows_how_it_scored_on_unseen_folds(model):
@@ -27,12 +27,12 @@ def test_unseen_scores_are_low_where_labels_are_noise(land_codebook):
         Paragraph(str(i), f"word{i} text{i * 7}", (Label("farmland", "supportive", "author"),) if i % 2 else ())
         for i in range(60)
     ]
-    score = train(noise, name="n", family="linear", data="n", codebook=Codebook.load(land_codebook)).about["scores"][0]
+    score = train({"n": noise}, name="n", family="linear", codebook=Codebook.load(land_codebook)).about["scores"][0]
     assert score["themes"]["farmland"]["average_precision"] < 0.75
 
 
 def test_training_twice_gives_the_same_bytes(land_codebook, land_paragraphs, model, tmp_path):
-    again = train(land_paragraphs, name="land", family="linear", data="land", codebook=Codebook.load(land_codebook))
+    again = train({"land": land_paragraphs}, name="land", family="linear", codebook=Codebook.load(land_codebook))
     for name, trained in (("a", model), ("b", again)):
         trained.save(tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
@@ -43,7 +43,7 @@ def test_training_twice_gives_the_same_bytes(land_codebook, land_paragraphs, mod
 def test_training_on_a_real_set_twice_gives_the_same_bytes(tmp_path):
     paragraphs = capthemes.annotations.paragraphs("starter")
     for name in ("a", "b"):
-        train(paragraphs, name="starter", family="linear", data="starter").save(tmp_path / name)
+        train({"starter": paragraphs}, name="starter", family="linear").save(tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
 
@@ -67,4 +67,14 @@ def test_the_card_shows_scores_signatures_and_limits(model, land_paragraphs, tmp
 
 def test_unread_paragraphs_are_refused(land_codebook):
     with pytest.raises(AnnotationError, match="paragraph 'x' has not been labelled"):
-        train([Paragraph("x", "text")], name="n", family="linear", data="n", codebook=Codebook.load(land_codebook))
+        train({"n": [Paragraph("x", "text")]}, name="n", family="linear", codebook=Codebook.load(land_codebook))
+
+
+def test_sets_by_reference_need_texts_and_what_is_left_out_is_said(tmp_path):
+    codebook = Codebook.load()
+    data, left_out = gather(["starter/train", "references/dev"], None, codebook)
+    assert list(data) == ["starter/train"]
+    assert left_out == ["references/dev is by reference and no --texts were given: trained without it"]
+    (tmp_path / "texts.jsonl").write_text('{"text": "nothing that is wanted"}\n')
+    with pytest.raises(AnnotationError, match="nothing to train on in references/dev"):
+        gather(["references/dev"], tmp_path / "texts.jsonl", codebook)

@@ -1,4 +1,8 @@
-"""Annotated sets: labelled paragraphs by name and split, and folds that keep a document together."""
+"""Annotated sets: labelled paragraphs by name and split, and folds that keep a document together.
+
+A set is a folder of {train,dev,test}.jsonl. Its rows have a text, or stand for a published one by reference:
+a SHA-256 and a source in its place, which `hydrate` joins with texts that the user brings.
+"""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +15,7 @@ import numpy.typing as npt
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.records import Label, Paragraph
+from capthemes.references import Hydrated, join
 from capthemes.store import fingerprint_bytes, home
 
 if TYPE_CHECKING:
@@ -28,7 +33,7 @@ def load(name: str) -> "datasets.DatasetDict | dict[str, list[Paragraph]]":
     """A bundled set, or a folder of {train,dev,test}.jsonl, by split.
 
     A `datasets.DatasetDict` with the columns of the files (labels as a list of structs); where the package
-    `datasets` is not installed, a dict of lists of Paragraph, as `paragraphs` gives them.
+    `datasets` is not installed, a dict of lists of Paragraph. Paragraphs by reference have no text yet.
 
     Raises AnnotationError for an unknown name, listing the bundled ones, and for a broken row with file and line.
     """
@@ -51,15 +56,32 @@ def paragraphs(source: str | Path, split: str | None = None, codebook: Codebook 
     Each row has text and labels (a list of objects with theme, stance, voice); id, where it is missing, is
     the line's number; all else goes to `meta`. Labels are held to `codebook` (the built-in one by default).
 
-    Raises AnnotationError with file and line for a row or label that does not fit, or for an unknown set or split.
+    Raises AnnotationError with file and line for a row or label that does not fit, for an unknown set or split,
+    and for a set by reference.
     """
-    path = Path(source)
-    if path.is_file():
-        return list(_read(path, codebook))
-    files = _files(str(source))
-    if split is not None and split not in files:
-        raise AnnotationError(f"no split {split!r} in {source}; there is: {', '.join(files)}")
-    return [paragraph for part in ([split] if split else files) for paragraph in _read(files[part], codebook)]
+    found = _gather(source, split, codebook)
+    if bare := next((p.id for p in found if _by_reference(p)), None):
+        raise AnnotationError(f"{source} holds paragraphs by reference ({bare} ...): bring their texts to hydrate()")
+    return found
+
+
+def hydrate(
+    texts: str | Path | Mapping[str, str | Path], name: str = "references", split: str | None = None
+) -> Hydrated:
+    """Paragraphs by reference joined with texts that the user brings; each counts only if its SHA-256 agrees.
+
+    `texts` is a jsonl file whose rows have a "text", or the git checkouts of the sources by repository
+    ({"owner/name": "path/of/checkout"}). The answer has the paragraphs found and counts the missing by repository.
+
+    Raises AnnotationError for an unknown set or split, InputError for texts that cannot be read.
+    """
+    brought = {key: Path(path) for key, path in texts.items()} if isinstance(texts, Mapping) else Path(texts)
+    return join([p for p in _gather(name, split) if _by_reference(p)], brought)
+
+
+def is_by_reference(source: str | Path, codebook: Codebook | None = None) -> bool:
+    """Whether any of a set's paragraphs stands for a published text by its hash. Raises as `paragraphs`."""
+    return any(_by_reference(paragraph) for paragraph in _gather(source, None, codebook))
 
 
 def fingerprint(labelled: Sequence[Paragraph]) -> str:
@@ -85,6 +107,20 @@ def folds(
     return [(np.flatnonzero(assigned != k), np.flatnonzero(assigned == k)) for k in range(count)]
 
 
+def _gather(source: str | Path, split: str | None, codebook: Codebook | None = None) -> list[Paragraph]:
+    path = Path(source)
+    if path.is_file():
+        return list(_read(path, codebook))
+    files = _files(str(source))
+    if split is not None and split not in files:
+        raise AnnotationError(f"no split {split!r} in {source}; there is: {', '.join(files)}")
+    return [paragraph for part in ([split] if split else files) for paragraph in _read(files[part], codebook)]
+
+
+def _by_reference(paragraph: Paragraph) -> bool:
+    return not paragraph.text and "sha256" in paragraph.meta
+
+
 def _files(name: str) -> dict[str, Path]:
     for folder in (home("annotations") / name, Path(name)):
         files = {split: folder / f"{split}.jsonl" for split in SPLITS}
@@ -106,17 +142,16 @@ def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
                 row = json.loads(line)
             except ValueError as error:
                 raise AnnotationError(f"{where}: not JSON ({error}); mend or remove the line") from None
-            if (
-                not isinstance(row, dict)
-                or not isinstance(row.get("text"), str)
-                or not isinstance(row.get("labels"), list)
-            ):
-                raise AnnotationError(f"{where}: a row needs a string 'text' and a list 'labels'")
+            if not isinstance(row, dict):
+                raise AnnotationError(f"{where}: a row must be a JSON object, not {row!r:.60}")
+            text = "" if "text" not in row and "sha256" in row else row.get("text")
+            if not isinstance(text, str) or not isinstance(row.get("labels"), list):
+                raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
             labels = tuple(_label(label, codebook, where) for label in row["labels"])
             if len({label.theme for label in labels}) < len(labels):
                 raise AnnotationError(f"{where}: a theme stands twice in 'labels'; keep one")
             meta = {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
-            yield Paragraph(str(row.get("id", number)), row["text"], labels, meta)
+            yield Paragraph(str(row.get("id", number)), text, labels, meta)
 
 
 def _label(label: Any, codebook: Codebook, where: str) -> Label:
@@ -132,4 +167,5 @@ def _label(label: Any, codebook: Codebook, where: str) -> Label:
 
 def _row(paragraph: Paragraph) -> dict[str, Any]:
     labels = [{"theme": x.theme, "stance": x.stance, "voice": x.voice} for x in paragraph.labels or ()]
-    return {"id": paragraph.id, "text": paragraph.text, **paragraph.meta, "labels": labels}
+    text = {} if _by_reference(paragraph) else {"text": paragraph.text}
+    return {"id": paragraph.id, **text, **paragraph.meta, "labels": labels}

@@ -89,9 +89,15 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model on labelled paragraphs", description=_train.__doc__)
     train.add_argument(
-        "--data", required=True, help="an annotated set's name, a folder of splits, or a labelled jsonl file"
+        "--data",
+        required=True,
+        nargs="+",
+        metavar="SET",
+        help="annotated sets' names, as written or written/train; folders of splits, or labelled jsonl files",
     )
-    train.add_argument("--split", help="only this split of it (default: all)")
+    train.add_argument(
+        "--texts", type=Path, metavar="JSONL", help="the texts of paragraphs by reference; without it they are left out"
+    )
     train.add_argument("--family", default="linear", help="linear or keywords (default: linear)")
     train.add_argument("--codebook", type=Path, help="another codebook than the built-in one")
     train.add_argument("--seed", type=int, default=0)
@@ -200,25 +206,21 @@ def _train(options: argparse.Namespace) -> None:
 
     from capthemes.annotations import paragraphs
     from capthemes.codebook import Codebook
-    from capthemes.training import measure, train
+    from capthemes.training import gather, measure, train
 
     console, codebook = _console(), Codebook.load(options.codebook)
-    data = options.data if options.split is None else f"{options.data}/{options.split}"
     name = options.output.name
-    model = train(
-        paragraphs(options.data, options.split, codebook),
-        name=name,
-        family=options.family,
-        data=data,
-        codebook=codebook,
-        seed=options.seed,
-    )
+    data, left_out = gather(options.data, options.texts, codebook)
+    for line in left_out:
+        sys.stderr.write(f"capthemes: {line}\n")
+    model = train(data, name=name, family=options.family, codebook=codebook, seed=options.seed)
     if options.measure is not None:
         gold = paragraphs(options.measure, codebook=codebook)
         model = measure(model, gold, f"{options.measure.parent.name}/{options.measure.stem}", options.seed)
-    command = f"capthemes train --data {options.data}" + (f" --split {options.split}" if options.split else "")
-    command += f" --family {options.family} --seed {options.seed}"
-    command += f" --measure {options.measure.parent.name}/{options.measure.name}" if options.measure else ""
+    command = f"capthemes train --data {' '.join(options.data)} --family {options.family} --seed {options.seed}"
+    for option in ("texts", "measure"):
+        if path := getattr(options, option):
+            command += f" --{option} {path.parent.name}/{path.name}"
     replace(model, about={**model.about, "command": f"{command} -o models/{name}"}).save(options.output)
     for entry in model.about["scores"]:
         line = "{data}, {model}: theme micro-F1 {micro_f1[value]:.2f} [{micro_f1[low]:.2f}, {micro_f1[high]:.2f}]"

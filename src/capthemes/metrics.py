@@ -81,7 +81,7 @@ def evaluate(
     """
     names = probabilities.themes
     documents = np.unique([str(p.meta.get("doc", p.id)) for p in gold], return_inverse=True)[1]
-    weights = _resamples(int(documents.max(initial=-1)) + 1, seed)[:, documents]
+    weights = resamples(int(documents.max(initial=-1)) + 1, seed)[:, documents]
     truth, found = theme_matrix(gold, names), theme_matrix(decided, names)
     counts = np.stack([truth & found, ~truth & found, truth & ~found], axis=2).astype(float)  # (n, T, 3)
     resampled = np.einsum("bn,ntk->btk", weights, counts)
@@ -121,7 +121,7 @@ def calibration_error(truth: np.ndarray, p: Array) -> float:
     return float(np.abs(gap).sum() / max(size.sum(), 1))
 
 
-def _resamples(documents: int, seed: int) -> Array:
+def resamples(documents: int, seed: int) -> Array:
     """(RESAMPLES, documents): how often each document is drawn."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(documents, np.full(documents, 1 / max(documents, 1)), size=RESAMPLES).astype(float)

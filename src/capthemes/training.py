@@ -1,14 +1,15 @@
 """Training: out-of-fold probabilities, a decision fitted on them, a refit on all, a model with its scores."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from capthemes.annotations import fingerprint, folds
+from capthemes.annotations import SPLITS, fingerprint, folds, hydrate, is_by_reference, paragraphs
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
 from capthemes.errors import AnnotationError
@@ -22,41 +23,64 @@ FOLDS = 5
 
 
 def train(
-    paragraphs: Sequence[Paragraph],
+    data: Mapping[str, Sequence[Paragraph]],
     *,
     name: str,
     family: str,
-    data: str,
     codebook: Codebook | None = None,
     seed: int = 0,
 ) -> Model:
-    """Train a model on labelled paragraphs; `data` is what its card calls them.
+    """Train a model on labelled paragraphs; `data` has them by the names that the card will call them.
 
-    Its first score is cross-validated, with decisions fitted on the other folds. The same paragraphs, seed and
+    The model's first score is cross-validated, with decisions fitted on the other folds. The same paragraphs, seed and
     library versions give the same bytes.
 
     Raises AnnotationError where a paragraph has no labels yet (labels None) or there are fewer groups than folds.
     """
     codebook = codebook or Codebook.load()
-    if unread := next((p.id for p in paragraphs if p.labels is None), None):
+    everything = [paragraph for part in data.values() for paragraph in part]
+    if unread := next((p.id for p in everything if p.labels is None), None):
         raise AnnotationError(
             f"paragraph {unread!r} has not been labelled; leave it out or give it labels ([] for none)"
         )
     kind = family_class(family)
-    unseen = out_of_fold(paragraphs, codebook, family, seed)
-    decision = Decision.fit(unseen, paragraphs)
+    unseen = out_of_fold(everything, codebook, family, seed)
+    decision = Decision.fit(unseen, everything)
     about = {
-        "trained_on": [{"name": data, "paragraphs": len(paragraphs), "sha256": fingerprint(paragraphs)}],
+        "trained_on": [{"name": n, "paragraphs": len(part), "sha256": fingerprint(part)} for n, part in data.items()],
         "seed": seed,
         "capthemes": version("capthemes"),
         "scores": [],
     }
-    model = Model(name, family, kind.fit(paragraphs, codebook, seed), decision, codebook, about=about)
+    model = Model(name, family, kind.fit(everything, codebook, seed), decision, codebook, about=about)
     with tempfile.TemporaryDirectory() as folder:  # the saved weights are rounded: what is scored is what is shipped
         model.save(folder)
         model = Model.load(folder)
-    how = f"{data}, {FOLDS}-fold cross-validation"
-    return _with_scores(model, [_entry(model, how, paragraphs, cross_fitted(unseen, paragraphs, seed), seed)])
+    how = f"{' + '.join(data)}, {FOLDS}-fold cross-validation"
+    return _with_scores(model, [_entry(model, how, everything, cross_fitted(unseen, everything, seed), seed)])
+
+
+def gather(sets: Sequence[str], texts: Path | None, codebook: Codebook) -> tuple[dict[str, list[Paragraph]], list[str]]:
+    """The paragraphs of annotated sets ("written", "written/train", a file), and what had to be left out of them.
+
+    Sets by reference take their texts from `texts`; without it, or where texts are missing, they are left out.
+
+    Raises AnnotationError for an unknown set, and where nothing is left.
+    """
+    data, left_out = {}, []
+    for item in sets:
+        name, _, split = item.rpartition("/") if item.rpartition("/")[2] in SPLITS else (item, "", "")
+        if not is_by_reference(name, codebook):
+            data[item] = paragraphs(name, split or None, codebook)
+        elif texts is None:
+            left_out.append(f"{item} is by reference and no --texts were given: trained without it")
+        else:
+            found = hydrate(texts, name, split or None)
+            data[item] = found.paragraphs
+            left_out.extend([f"{item}: {found}"] if found.missing else [])
+    if not any(data.values()):
+        raise AnnotationError(f"nothing to train on in {', '.join(sets)}: {'; '.join(left_out) or 'no paragraphs'}")
+    return data, left_out
 
 
 def measure(model: Model, gold: Sequence[Paragraph], data: str, seed: int = 0) -> Model:
@@ -81,15 +105,13 @@ def measure(model: Model, gold: Sequence[Paragraph], data: str, seed: int = 0) -
     return _with_scores(model, entries)
 
 
-def out_of_fold(paragraphs: Sequence[Paragraph], codebook: Codebook, family: str, seed: int) -> Probabilities:
+def out_of_fold(gold: Sequence[Paragraph], codebook: Codebook, family: str, seed: int) -> Probabilities:
     """Raw probabilities of every paragraph, from a family fitted on the other folds; the folds run side by side."""
     from joblib import Parallel, delayed
 
-    pairs = folds(paragraphs, FOLDS, seed)
+    pairs = folds(gold, FOLDS, seed)
     parts = Parallel(n_jobs=-1)(
-        delayed(_held_out)(
-            [paragraphs[i] for i in rows], [paragraphs[i].text for i in held_out], codebook, family, seed
-        )
+        delayed(_held_out)([gold[i] for i in rows], [gold[i].text for i in held_out], codebook, family, seed)
         for rows, held_out in pairs
     )
     return Probabilities.concatenate(parts)[np.argsort(np.concatenate([held_out for _, held_out in pairs]))]

@@ -1,0 +1,104 @@
+"""Agreement: how far annotators of the same paragraphs give the same labels (Krippendorff's alpha)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from capthemes.codebook import Codebook
+from capthemes.metrics import Score, resamples
+from capthemes.records import Array, Label
+
+Labelling = Mapping[str, Sequence[Label]]  # paragraph id -> labels
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Alpha with intervals: of each theme's presence, of all themes, of stance and voice where a theme is shared.
+
+    `confusions` counts, for "theme", "stance" and "voice", the pairs of different answers; for a theme the
+    pair is (the theme, "-").
+    """
+
+    paragraphs: int
+    themes: dict[str, Score]
+    theme: Score
+    stance: Score
+    voice: Score
+    confusions: dict[str, Counter[tuple[str, str]]]
+
+
+def agreement(
+    annotators: Sequence[Labelling], codebook: Codebook, documents: Mapping[str, str], seed: int = 0
+) -> Agreement:
+    """Agreement of two or more annotators over the paragraphs that at least two of them labelled.
+
+    `documents` gives each paragraph's document, the unit of the bootstrap; a paragraph that is missing from it
+    is a document of its own.
+    """
+    read = Counter(id for annotator in annotators for id in annotator)
+    ids = sorted(id for id, count in read.items() if count > 1)
+    units = [[{x.theme: x for x in a[id]} for a in annotators if id in a] for id in ids]
+    place = np.unique([documents.get(id, id) for id in ids], return_inverse=True)[1]
+    weights = resamples(int(place.max(initial=-1)) + 1, seed)[:, place]
+    presence = np.stack(
+        [coincidences([[int(name in a) for a in unit] for unit in units], 2) for name in codebook.names], axis=1
+    )  # (n, T, 2, 2)
+    parts, confusions = {}, {"theme": _theme_confusions(units)}
+    for part, values in (("stance", list(codebook.stances)), ("voice", list(codebook.voices))):
+        counted = np.zeros((len(ids), len(values), len(values)))
+        confusions[part] = Counter()
+        for row, unit in enumerate(units):
+            for name in {name for a in unit for name in a}:
+                given = [getattr(a[name], part) for a in unit if name in a and getattr(a[name], part) is not None]
+                counted[row] += coincidences([[values.index(v) for v in given]], len(values))[0]
+                confusions[part].update(tuple(sorted(pair)) for pair in combinations(given, 2) if pair[0] != pair[1])
+        parts[part] = _interval(counted, weights)
+    return Agreement(
+        paragraphs=len(ids),
+        themes={name: _interval(presence[:, t], weights) for t, name in enumerate(codebook.names)},
+        theme=_interval(presence.sum(axis=1), weights),
+        stance=parts["stance"],
+        voice=parts["voice"],
+        confusions=confusions,
+    )
+
+
+def coincidences(units: Sequence[Sequence[int]], values: int) -> Array:
+    """(n, values, values): each unit's pairs of answers over (answers - 1); a unit with one answer counts nothing."""
+    found = np.zeros((len(units), values, values))
+    for row, unit in enumerate(units):
+        if len(unit) > 1:
+            counts = np.bincount(unit, minlength=values).astype(float)
+            found[row] = (np.outer(counts, counts) - np.diag(counts)) / (len(unit) - 1)
+    return found
+
+
+def alpha(pairs: Array) -> Array:
+    """Krippendorff's nominal alpha of (..., V, V) sums of coincidences; 1 where only one value was ever given."""
+    marginal = pairs.sum(axis=-1)
+    total = marginal.sum(axis=-1)
+    observed = total - np.trace(pairs, axis1=-2, axis2=-1)
+    expected = (total**2 - (marginal**2).sum(axis=-1)) / np.maximum(total - 1, 1)
+    return np.asarray(1 - np.divide(observed, expected, out=np.zeros_like(observed), where=expected > 0))
+
+
+def _interval(units: Array, weights: Array) -> Score:
+    drawn = np.tensordot(weights, units, axes=1)
+    low, high = np.percentile(alpha(drawn), [2.5, 97.5])
+    return Score(float(alpha(units.sum(axis=0))), float(low), float(high))
+
+
+def _theme_confusions(units: Sequence[Sequence[Mapping[str, Label]]]) -> Counter[tuple[str, str]]:
+    """(theme one gave, theme the other gave instead), or (theme, "-") where nothing was given instead."""
+    found: Counter[tuple[str, str]] = Counter()
+    for unit in units:
+        for one, other in combinations(unit, 2):
+            only, instead = sorted(one.keys() - other.keys()), sorted(other.keys() - one.keys())
+            if only and instead:
+                found.update((min(a, b), max(a, b)) for a in only for b in instead)
+            else:
+                found.update((name, "-") for name in [*only, *instead])
+    return found

@@ -1,0 +1,48 @@
+import krippendorff
+import numpy as np
+import pytest
+
+from capthemes.agreement import agreement, alpha, coincidences
+from capthemes.codebook import Codebook
+from capthemes.records import Label
+
+
+def test_alpha_is_krippendorffs():
+    rng = np.random.default_rng(0)
+    for values in (2, 4):
+        for noise in (0.0, 0.2, 0.9):
+            truth = rng.integers(0, values, 200)
+            answers = np.where(rng.random((3, 200)) < noise, rng.integers(0, values, (3, 200)), truth).astype(float)
+            answers[rng.random((3, 200)) < 0.3] = np.nan
+            units = [[int(v) for v in column if not np.isnan(v)] for column in answers.T]
+            expected = krippendorff.alpha(answers, level_of_measurement="nominal", value_domain=list(range(values)))
+            assert alpha(coincidences(units, values).sum(axis=0)) == pytest.approx(expected)
+
+
+def test_alpha_by_hand():
+    assert alpha(coincidences([[0, 0], [1, 1]], 2).sum(axis=0)) == 1
+    assert alpha(coincidences([[0, 1], [1, 0]], 2).sum(axis=0)) == pytest.approx(-0.5)
+    assert alpha(coincidences([[0, 0], [0]], 2).sum(axis=0)) == 1
+
+
+def test_agreement_of_two_annotators():
+    codebook = Codebook.load()
+    one = {
+        "a": [Label("overcapacity", "supportive", "author")],
+        "b": [Label("involution", "neutral", "author")],
+        "c": [],
+        "d": [],
+    }
+    other = {
+        "a": [Label("overcapacity", "critical", "author")],
+        "b": [Label("unified_market", "neutral", "author")],
+        "c": [Label("soe_reform", "mixed", "author")],
+    }
+    found = agreement([one, other], codebook, {})
+    assert found.paragraphs == 3
+    assert found.themes["overcapacity"].value == 1
+    assert found.themes["involution"].value < 1
+    assert found.confusions["theme"] == {("involution", "unified_market"): 1, ("soe_reform", "-"): 1}
+    assert found.confusions["stance"] == {("critical", "supportive"): 1}
+    assert found.confusions["voice"] == {}
+    assert found.theme.low <= found.theme.value <= found.theme.high
