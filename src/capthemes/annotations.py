@@ -79,6 +79,24 @@ def hydrate(
     return join([p for p in _gather(name, split) if _by_reference(p)], brought)
 
 
+def annotators(name: str, codebook: Codebook | None = None) -> dict[str, dict[str, tuple[Label, ...]]]:
+    """Every annotator's own labels of a set: annotator -> paragraph id -> labels.
+
+    An annotator here is a route ("whole", "list", "writer", "adjudicator"): annotators/<route>.jsonl. Raises as
+    `paragraphs`.
+    """
+    codebook = codebook or Codebook.load()
+    found: dict[str, dict[str, tuple[Label, ...]]] = {}
+    for path in sorted((next(iter(_files(name).values())).parent / "annotators").glob("*.jsonl")):
+        with path.open(encoding="utf-8") as file:
+            rows = enumerate(map(json.loads, file), 1)
+            found[path.stem] = {
+                row["id"]: tuple(_label(label, codebook, f"{path}:{number}") for label in row["labels"])
+                for number, row in rows
+            }
+    return found
+
+
 def is_by_reference(source: str | Path, codebook: Codebook | None = None) -> bool:
     """Whether any of a set's paragraphs stands for a published text by its hash. Raises as `paragraphs`."""
     return any(_by_reference(paragraph) for paragraph in _gather(source, None, codebook))

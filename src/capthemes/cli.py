@@ -44,40 +44,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="capthemes", description="Themes, stances and voices of paragraphs about Chinese industry."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    label = commands.add_parser("label", help="label files or folders and write a table", description=_label.__doc__)
-    label.add_argument(
-        "inputs",
-        nargs="+",
-        metavar="INPUT",
-        help="txt, md, jsonl, csv, tsv or parquet; a folder of them; - for standard input",
+    _add_label(
+        commands.add_parser("label", help="label files or folders and write a table", description=_label.__doc__)
     )
-    label.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="OUT",
-        help="file to write: .parquet or .jsonl (labels nested), .csv (one row for each label)",
-    )
-    label.add_argument("-m", "--model", default=None, help="a bundled model's name or a model's folder (default: fast)")
-    label.add_argument(
-        "--text", default="text", metavar="COLUMN", help="the column that holds the text (default: text)"
-    )
-    label.add_argument("--cut", action="store_true", help="cut each row's text into paragraphs (txt and md always are)")
-    label.add_argument(
-        "--lang",
-        default="auto",
-        choices=["auto", "en", "zh"],
-        help="what to write under lang (default: found by script)",
-    )
-    label.add_argument("--encoding", default="utf-8", help="of text files (default: utf-8), e.g. gb18030")
-    label.add_argument(
-        "--format",
-        choices=["txt", "md", "jsonl", "csv", "tsv", "parquet"],
-        help="the inputs' format, where the ending does not tell",
-    )
-    label.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    label.set_defaults(run=_label)
+    _add_train(commands.add_parser("train", help="train a model on labelled paragraphs", description=_train.__doc__))
 
     codebook = commands.add_parser("codebook", help="show what the labels mean", description=_codebook.__doc__)
     codebook.add_argument("theme", nargs="?", help="one theme, with the rules that name it")
@@ -86,37 +56,35 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="list the bundled models and their scores", description=_models.__doc__)
     models.set_defaults(run=_models)
-
-    train = commands.add_parser("train", help="train a model on labelled paragraphs", description=_train.__doc__)
-    train.add_argument(
-        "--data",
-        required=True,
-        nargs="+",
-        metavar="SET",
-        help="annotated sets' names, as written or written/train; folders of splits, or labelled jsonl files",
-    )
-    train.add_argument(
-        "--texts", type=Path, metavar="JSONL", help="the texts of paragraphs by reference; without it they are left out"
-    )
-    train.add_argument("--family", default="linear", help="linear or keywords (default: linear)")
-    train.add_argument("--codebook", type=Path, help="another codebook than the built-in one")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument(
-        "--measure",
-        type=Path,
-        metavar="JSONL",
-        help="labelled paragraphs to score the finished model on; never trained on",
-    )
-    train.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        type=Path,
-        metavar="FOLDER",
-        help="the model's folder; its name is the model's name",
-    )
-    train.set_defaults(run=_train)
     return parser
+
+
+def _add_label(label: argparse.ArgumentParser) -> None:
+    add = label.add_argument
+    formats = ["txt", "md", "jsonl", "csv", "tsv", "parquet"]
+    add("inputs", nargs="+", metavar="INPUT", help=f"{', '.join(formats)}; a folder of them; - for standard input")
+    add("-o", "--output", required=True, metavar="OUT", help=".parquet or .jsonl (labels nested), .csv (a row a label)")
+    add("-m", "--model", default=None, help="a bundled model's name or a model's folder (default: fast)")
+    add("--text", default="text", metavar="COLUMN", help="the column that holds the text (default: text)")
+    add("--cut", action="store_true", help="cut each row's text into paragraphs (txt and md always are)")
+    add("--lang", default="auto", choices=["auto", "en", "zh"], help="what to write as lang (default: found by script)")
+    add("--encoding", default="utf-8", help="of text files (default: utf-8), e.g. gb18030")
+    add("--format", choices=formats, help="the inputs' format, where the ending does not tell")
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    label.set_defaults(run=_label)
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    add = train.add_argument
+    sets = "annotated sets' names, as written or written/train; folders of splits, or labelled jsonl files"
+    add("--data", required=True, nargs="+", metavar="SET", help=sets)
+    add("--texts", type=Path, metavar="JSONL", help="the texts of sets by reference; without it they are left out")
+    add("--family", default="linear", help="linear or keywords (default: linear)")
+    add("--codebook", type=Path, help="another codebook than the built-in one")
+    add("--seed", type=int, default=0)
+    add("--measure", type=Path, metavar="JSONL", help="labelled paragraphs to score the model on; never trained on")
+    add("-o", "--output", required=True, type=Path, metavar="FOLDER", help="the model's folder; its name is its name")
+    train.set_defaults(run=_train)
 
 
 def _label(options: argparse.Namespace) -> None:

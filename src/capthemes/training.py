@@ -100,7 +100,7 @@ def measure(model: Model, gold: Sequence[Paragraph], data: str, seed: int = 0) -
     for subset, part in _by_script(gold, data).items():
         for candidate in (model, keywords):
             predictions = candidate.predict([paragraph.text for paragraph in part])
-            evaluation = evaluate(part, predictions.probabilities, _decided(part, predictions), seed)
+            evaluation = evaluate(part, predictions.probabilities, decided(part, predictions), seed)
             entries.append(_entry(candidate, subset, part, evaluation, seed))
     return _with_scores(model, entries)
 
@@ -126,15 +126,15 @@ def _held_out(
 def cross_fitted(unseen: Probabilities, gold: Sequence[Paragraph], seed: int) -> Evaluation:
     """Scores of out-of-fold probabilities, each fold decided by a decision fitted on the others."""
     parts, rows = [], []
-    decided: list[tuple[Label, ...]] = []
+    labels: list[tuple[Label, ...]] = []
     for others, fold in folds(gold, FOLDS, seed):
         decision = Decision.fit(unseen[others], [gold[i] for i in others])
         calibrated = decision.calibrate(unseen[fold])
         parts.append(calibrated)
         rows.append(fold)
-        decided.extend(decision.decide(calibrated))
+        labels.extend(decision.decide(calibrated))
     order = np.argsort(np.concatenate(rows))
-    return evaluate(gold, Probabilities.concatenate(parts)[order], _decided(gold, [decided[i] for i in order]), seed)
+    return evaluate(gold, Probabilities.concatenate(parts)[order], decided(gold, [labels[i] for i in order]), seed)
 
 
 def _by_script(gold: Sequence[Paragraph], data: str) -> dict[str, list[Paragraph]]:
@@ -155,7 +155,8 @@ def _entry(model: Model, data: str, gold: Sequence[Paragraph], evaluation: Evalu
     return {"data": data, "model": model.name, "signature": str(signature), **_rounded(asdict(evaluation))}
 
 
-def _decided(gold: Sequence[Paragraph], labels: Sequence[tuple[Label, ...]]) -> list[Paragraph]:
+def decided(gold: Sequence[Paragraph], labels: Sequence[tuple[Label, ...]]) -> list[Paragraph]:
+    """The same paragraphs with these labels in place of their gold ones."""
     return [replace(paragraph, labels=found) for paragraph, found in zip(gold, labels, strict=True)]
 
 

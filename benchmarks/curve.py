@@ -1,0 +1,55 @@
+"""The learning curve: scores of one plain model on published paragraphs, by what and how much it was trained on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from capthemes.codebook import Codebook
+from capthemes.decision import Decision
+from capthemes.families.linear import Linear
+from capthemes.metrics import evaluate
+from capthemes.records import Paragraph
+from capthemes.training import decided, out_of_fold
+
+SIZES = (250, 500, 1000, 2000, 4000, 8000)
+SEEDS = (0, 1, 2)
+
+
+def measure(
+    written: Sequence[Paragraph], references: Sequence[Paragraph], dev: Sequence[Paragraph]
+) -> list[dict[str, Any]]:
+    """Mean scores over three draws of each size from written only, published only, and both."""
+    found = []
+    for name, source in (("written", written), ("published", references), ("both", [*written, *references])):
+        sizes = [*(size for size in SIZES if size < len(source)), len(source)]
+        for size in sizes:
+            drawn = [_scores(source, size, seed, dev) for seed in (SEEDS if size < len(source) else SEEDS[:1])]
+            means = {key: round(float(np.mean([scores[key] for scores in drawn])), 4) for key in drawn[0]}
+            found.append({"trained_on": name, "paragraphs": size, **means})
+    return found
+
+
+def lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "| trained on | paragraphs | theme micro-F1 | theme macro-F1 | stance macro-F1 |",
+        "|---|---|---|---|---|",
+        *(
+            "| {trained_on} | {paragraphs} | {micro_f1:.3f} | {macro_f1:.3f} | {stance:.3f} |".format(**row)
+            for row in found
+        ),
+    ]
+
+
+def _scores(source: Sequence[Paragraph], size: int, seed: int, dev: Sequence[Paragraph]) -> dict[str, float]:
+    rows = np.random.default_rng(seed).permutation(len(source))[:size]
+    training, codebook = [source[i] for i in rows], Codebook.load()
+    decision = Decision.fit(out_of_fold(training, codebook, "linear", seed), training)
+    fitted = Linear.fit(training, codebook, seed)
+    probabilities = decision.calibrate(fitted.predict_proba([p.text for p in dev]))
+    found = evaluate(dev, probabilities, decided(dev, decision.decide(probabilities)))
+    return {
+        "micro_f1": found.micro_f1.value,
+        "macro_f1": found.macro_f1.value,
+        "stance": found.stance_macro_f1.value if found.stance_macro_f1 else 0.0,
+    }
