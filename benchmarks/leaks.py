@@ -23,7 +23,7 @@ def shingles(text: str) -> set[str]:
 
 
 def pairs(ones: Sequence[Paragraph], others: Sequence[Paragraph] | None = None) -> list[tuple[str, str, float]]:
-    """(id, id, share of the smaller set of shingles) of all pairs that share any; within `ones` if no others are given."""
+    """(id, id, share of the smaller set of shingles) of all pairs that share any; within `ones` if that is all."""
     index: dict[str, list[int]] = defaultdict(list)
     sets = [shingles(p.text) for p in ones]
     right = sets if others is None else [shingles(p.text) for p in others]

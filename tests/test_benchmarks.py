@@ -1,0 +1,55 @@
+"""The measurements of the data: small cases by hand, and tables that are not stale."""
+
+import json
+
+import pytest
+from benchmarks import data, leaks
+
+from capthemes.codebook import Codebook
+from capthemes.records import Paragraph
+from conftest import ROOT
+
+
+def paragraph(id: str, text: str, **meta) -> Paragraph:
+    return Paragraph(id, text, (), {"writer": "w1", **meta})
+
+
+def test_shingles_of_both_scripts():
+    assert leaks.shingles("One two three four five six seven, EIGHT nine.") == {
+        "one two three four five six seven eight",
+        "two three four five six seven eight nine",
+    }
+    assert leaks.shingles("一二三四五六，七八九十甲乙丙") == {"一二三四五六七八九十甲乙", "二三四五六七八九十甲乙丙"}
+    assert leaks.shingles("too short") == set()
+
+
+def test_near_duplicates_are_found_within_and_against():
+    text = "the mills of the province were told to cut their output by a tenth this year"
+    ones = [paragraph("a", text), paragraph("b", f"{text} and the next"), paragraph("c", "nothing of the kind at all")]
+    assert [pair[:2] for pair in leaks.pairs(ones)] == [("a", "b")]
+    assert leaks.pairs(ones)[0][2] == 1.0
+    assert leaks.pairs(ones[2:], ones[:2]) == []
+    found = leaks.measure(ones, {"real": [paragraph("r", text)]})
+    assert found["written"] == {"sharing": 1, "near": 1, "largest": 1.0}
+    assert found["written, two writers"]["near"] == 0
+    assert found["written and real"]["near"] == 2
+    grouped = [paragraph("a", text, group="g"), paragraph("b", text, group="g")]
+    assert leaks.measure(grouped, {})["written"]["sharing"] == 0
+
+
+@pytest.mark.skipif(not data.RESULTS.exists(), reason="the sets have not been measured yet")
+def test_the_data_sheet_shows_what_was_measured_last_and_it_is_not_stale():
+    results = json.loads(data.RESULTS.read_text(encoding="utf-8"))
+    sheet = data.SHEET.read_text(encoding="utf-8")
+    assert data.rendered(sheet, results) == sheet
+    codebook = Codebook.load()
+    assert results["codebook"] == codebook.version
+    assert results["counts"] == json.loads(json.dumps(data.counts(codebook)))
+
+
+def test_cards_are_drawn_again_to_the_same_words():
+    import subprocess
+    import sys
+
+    drawn = subprocess.run([sys.executable, ROOT / "annotations" / "cards.py"], capture_output=True, check=True).stdout
+    assert drawn == (ROOT / "annotations" / "written" / "cards.jsonl").read_bytes()
