@@ -118,13 +118,14 @@ def _codebook(options: argparse.Namespace) -> None:
     console, codebook = _console(), Codebook.load(options.file)
     table = Table(box=None, show_header=options.theme is None, pad_edge=False, padding=(0, 2, 0, 0))
     if options.theme is None:
-        for column in ("theme", "", "what it covers", "stance toward"):
-            table.add_column(column, no_wrap=not column.startswith(("what", "stance")))
+        for column in ("theme", "", "stance toward"):
+            table.add_column(column)
         for theme in codebook.themes:
-            table.add_row(theme.name, theme.chinese, theme.covers, theme.target)
+            table.add_row(theme.name, theme.chinese, theme.target)
         console.print(table)
         console.print(
-            f"codebook version {codebook.version}; one theme with its rules: capthemes codebook THEME", highlight=False
+            f"codebook version {codebook.version}; what a theme covers, with its rules: capthemes codebook THEME",
+            highlight=False,
         )
         return
     theme = codebook.theme(options.theme)
@@ -143,26 +144,22 @@ def _models(options: argparse.Namespace) -> None:
     """List the bundled models with what they were trained on and how well they score."""
     from rich.table import Table
 
-    from capthemes.model import MANIFEST, names, read_manifest
+    from capthemes.model import names, read_manifest
     from capthemes.store import home
 
     console = _console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("model", "family", "scored on", "theme micro-F1", "macro-F1", "stance macro-F1", "voice macro-F1"):
-        table.add_column(column, justify="right" if "F1" in column else "left")
+    for column in ("model", "scored on", "micro-F1", "macro-F1", "stance", "voice"):
+        table.add_column(column, overflow="fold", justify="left" if column in ("model", "scored on") else "right")
     for name in names():
         manifest = read_manifest(home("models") / name)
-        first = True
-        for entry in manifest["about"].get("scores", []):
-            if entry["model"] != name:
-                continue
+        for place, entry in enumerate(e for e in manifest["about"].get("scores", []) if e["model"] == name):
             parts = (entry["micro_f1"], entry["macro_f1"], entry["stance_macro_f1"], entry["voice_macro_f1"])
             cells = [f"{part['value']:.2f}" if part else "-" for part in parts]
-            table.add_row(name if first else "", manifest["family"] if first else "", entry["data"], *cells)
-            first = False
+            table.add_row(f"{name} ({manifest['family']})" if place == 0 else "", entry["data"], *cells)
     console.print(table)
     console.print(
-        f"signatures and scores by theme: {home('models')}/NAME/README.md ({MANIFEST} for machines)",
+        f"theme micro- and macro-F1, stance and voice macro-F1 given the theme; more in {home('models')}/NAME/README.md",
         highlight=False,
         soft_wrap=True,
     )
