@@ -159,7 +159,7 @@ def _models(options: argparse.Namespace) -> None:
             table.add_row(f"{name} ({manifest['family']})" if place == 0 else "", entry["data"], *cells)
     console.print(table)
     console.print(
-        f"theme micro- and macro-F1, stance and voice macro-F1 given the theme; more in {home('models')}/NAME/README.md",
+        f"of themes; of stance and voice given the theme, macro-F1; more in {home('models')}/NAME/README.md",
         highlight=False,
         soft_wrap=True,
     )
