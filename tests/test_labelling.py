@@ -44,11 +44,12 @@ def test_the_three_formats_hold_the_same_labels(articles, tmp_path):
 
 
 def test_columns_that_bear_our_names_are_kept_under_another(tmp_path):
-    rows = [{"id": "a", "text": "x", "labels": ["gold"], "model": "m", "lang": "xx"}]
+    rows = [{"id": "a", "text": "x", "labels": ["gold"], "model": "m", "lang": "xx", "theme": "t", "document": "d"}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     label_corpus([tmp_path / "in.jsonl"], tmp_path / "auto.parquet")
     (row,) = pyarrow.parquet.read_table(tmp_path / "auto.parquet").to_pylist()
     assert (row["input_labels"], row["input_model"], row["lang"]) == (["gold"], "m", "xx")
+    assert (row["input_theme"], row["document"]) == ("t", "d")
     label_corpus([tmp_path / "in.jsonl"], tmp_path / "zh.parquet", lang="zh")
     (row,) = pyarrow.parquet.read_table(tmp_path / "zh.parquet").to_pylist()
     assert (row["lang"], row["input_lang"]) == ("zh", "xx")

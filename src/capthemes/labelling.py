@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 SCHEMA = 1
-OWN_COLUMNS = ("id", "text", "lang", "labels", "model", "schema")
+OWN_COLUMNS = ("id", "text", "lang", "labels", "theme", "stance", "voice", "probability", "model", "schema")
 LANGUAGES = ("auto", "en", "zh")
 STRONGEST = 3
 
@@ -59,7 +59,8 @@ def label_corpus(
 
     Each row of the output is a paragraph: id, text, lang, the input's other columns (document and position
     among them; one named like a column of ours is kept as input_NAME), labels, and the model's id and the
-    schema version. `lang` is what is written under lang: found by script ("auto"), or "en" or "zh" throughout.
+    schema version. `lang` is what is written under lang: the input's own or else found by script ("auto"), or
+    "en" or "zh" throughout.
     `progress` is called after each shard with shards done, shards in all, and the summary so far.
 
     Raises InputError for inputs that cannot be read, and for an output that exists unless `overwrite`.
@@ -105,13 +106,12 @@ def label_table(read: Sequence[Paragraph], predicted: Predictions, model: str, l
         "text": _strings(paragraph.text for paragraph in read),
     }
     names = dict.fromkeys(name for paragraph in read for name in paragraph.meta)
-    detected = [script(paragraph.text) if lang == "auto" else lang for paragraph in read]
-    columns["lang"] = (
-        [p.meta.get("lang") or found for p, found in zip(read, detected, strict=True)] if lang == "auto" else detected
-    )
+    if lang == "auto":
+        names.pop("lang", None)
+        columns["lang"] = _strings(str(p.meta.get("lang") or script(p.text)) for p in read)
+    else:
+        columns["lang"] = _strings(lang for _ in read)
     for name in names:
-        if name == "lang" and lang == "auto":
-            continue
         values = [paragraph.meta.get(name) for paragraph in read]
         columns[f"input_{name}" if name in OWN_COLUMNS else name] = _array(values)
     columns["labels"] = labels_to_arrow(predicted)
