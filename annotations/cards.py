@@ -29,16 +29,19 @@ def draw_subjects(rng: random.Random) -> tuple[list[str], bool]:
     return drawn, True
 
 
-def draw_card(rng: random.Random, language: str) -> dict:
+def draw_card(rng: random.Random, language: str, extra: dict) -> dict:
+    """A card; `extra` may name the subjects to draw from and the leaning."""
     mix, draw, length = LISTS["mix"], LISTS["draw"], LISTS["length"]
-    subjects, within = draw_subjects(rng)
+    subjects, within = ([rng.choice(extra["subjects"])], True) if "subjects" in extra else draw_subjects(rng)
     family = "zh" if language.startswith("zh") else "en"
     return {
         "language": language,
         "register": rng.choice(LISTS["registers"]["zh" if family == "zh" else language]),
         "year": int(rng.choices(list(LISTS["years"]), list(LISTS["years"].values()))[0]),
         "subjects": subjects,
-        "leaning": rng.choices(LISTS["leanings"]["texts"], LISTS["leanings"]["weights"])[0]
+        "leaning": extra["leaning"]
+        if "leaning" in extra
+        else rng.choices(LISTS["leanings"]["texts"], LISTS["leanings"]["weights"])[0]
         if within and rng.random() < mix["leaning"]
         else None,
         "industry": rng.choice(draw["industries"]),
@@ -51,35 +54,30 @@ def draw_card(rng: random.Random, language: str) -> dict:
     }
 
 
-def draw_writer(writer: int) -> list[dict]:
+def draw_writer(writer: int, quota: dict[str, int], extra: dict) -> list[dict]:
     """All cards of one writer, single paragraphs shuffled, then the groups."""
     rng = random.Random(f"{SEED}/{writer}")
-    quota, name = LISTS["quota"], f"w{writer:02d}"
-    languages = [language for language in ("en", "en-mt", "zh", "zh-Hant") for _ in range(quota[language])]
+    name = f"w{writer:02d}"
+    languages = [language for language in ("en", "en-mt", "zh", "zh-Hant") for _ in range(quota.get(language, 0))]
     rng.shuffle(languages)
     cards = [
-        {"id": f"{name}-{n:03d}", "writer": name, "group": None, **draw_card(rng, language)}
+        {"id": f"{name}-{n:03d}", "writer": name, "group": None, **draw_card(rng, language, extra)}
         for n, language in enumerate(languages, 1)
     ]
-    for g in range(1, quota["groups"] + 1):
-        card = draw_card(rng, "zh")
+    for g in range(1, quota.get("groups", 0) + 1):
+        card, group = draw_card(rng, "zh", extra), f"{name}-g{g:02d}"
         versions = ["zh", "en-mt"] + (["en"] if g <= quota["groups_with_plain_english"] else [])
         for language in versions:
-            cards.append(
-                {
-                    "id": f"{name}-g{g:02d}-{language}",
-                    "writer": name,
-                    "group": f"{name}-g{g:02d}",
-                    **card,
-                    "language": language,
-                }
-            )
+            cards.append({"id": f"{group}-{language}", "writer": name, "group": group, **card, "language": language})
     return cards
 
 
 def main() -> None:
-    for writer in range(1, LISTS["writers"]["count"] + 1):
-        for card in draw_writer(writer):
+    count = LISTS["writers"]["count"]
+    writers = [(writer, LISTS["quota"], {}) for writer in range(1, count + 1)]
+    writers += [(count + n, extra["quota"], extra) for n, extra in enumerate(LISTS["extra"], 1)]
+    for writer, quota, extra in writers:
+        for card in draw_writer(writer, quota, extra):
             sys.stdout.write(json.dumps(card, ensure_ascii=False) + "\n")
 
 

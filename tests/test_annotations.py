@@ -162,3 +162,19 @@ def test_the_fingerprint_sees_every_label():
     other = [Paragraph("1", "x", (Label("involution", "mixed", "attributed"),))]
     assert annotations.fingerprint(one) != annotations.fingerprint(other)
     assert annotations.fingerprint(one) == annotations.fingerprint(list(one))
+
+
+@pytest.mark.parametrize("name", ["written", "references"])
+def test_gold_is_what_the_annotators_and_the_adjudicator_said(name):
+    """Where the two blind annotators agree, theirs is gold; elsewhere it is the last decision, a reread after all."""
+    by_route = annotations.annotators(name)
+    decided = by_route["adjudicator"] | by_route.get("reread", {})
+    gold = {row["id"]: row["labels"] for part in annotations.load(name).values() for row in part}
+    assert set(gold) == set(by_route["whole"]) == set(by_route["list"])
+    for id, labels in gold.items():
+        found = {(x["theme"], x["stance"], x["voice"]) for x in labels}
+        said = [{(x.theme, x.stance, x.voice) for x in by_route[route][id]} for route in ("whole", "list")]
+        if id in decided:
+            assert found == {(x.theme, x.stance, x.voice) for x in decided[id]}
+        else:
+            assert found == said[0] == said[1]
