@@ -1,7 +1,9 @@
 import json
+import re
 import subprocess
 import sys
 
+import datasets
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from capthemes import annotations
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, InputError
 from capthemes.records import Label, Paragraph
-from capthemes.store import fingerprint_bytes
+from capthemes.store import fingerprint_bytes, home
 
 
 def test_the_starter_set_is_a_dataset_dict():
@@ -178,3 +180,32 @@ def test_gold_is_what_the_annotators_and_the_adjudicator_said(name):
             assert found == {(x.theme, x.stance, x.voice) for x in decided[id]}
         else:
             assert found == said[0] == said[1]
+
+
+def test_the_hub_can_read_every_config_of_the_data_sheet_as_it_stands(tmp_path):
+    folder = home("annotations")
+    configs = re.findall(r"(?m)^- config_name: (\w+)$", (folder / "README.md").read_text(encoding="utf-8"))
+    assert {"written", "references", "rules", "starter"} <= set(configs)
+    for config in configs:
+        splits = datasets.load_dataset(str(folder), config, cache_dir=str(tmp_path))
+        assert all(part.num_rows > 0 and {"id", "labels"} <= set(part.column_names) for part in splits.values())
+    assert (
+        annotations.load("written")["test"].to_list()
+        == datasets.load_dataset(str(folder), cache_dir=str(tmp_path))["test"].to_list()
+    )
+
+
+def test_every_rule_of_the_codebook_has_minimal_pairs_whose_sides_differ():
+    codebook = Codebook.load()
+    pairs: dict[str, list[Paragraph]] = {}
+    for paragraph in annotations.paragraphs("rules"):
+        pairs.setdefault(paragraph.meta["pair"], []).append(paragraph)
+    per_rule: dict[str, int] = {}
+    for sides in pairs.values():
+        assert len(sides) == 2
+        assert sides[0].meta["rule"] == sides[1].meta["rule"]
+        assert set(sides[0].labels) != set(sides[1].labels)
+        per_rule[sides[0].meta["rule"]] = per_rule.get(sides[0].meta["rule"], 0) + 1
+    parts = {"themes": "theme", "stance": "stance", "voice": "voice"}
+    assert set(per_rule) == {f"{parts[rule.part]} {rule.number}" for rule in codebook.rules}
+    assert all(2 <= count <= 4 for count in per_rule.values())

@@ -1,7 +1,8 @@
 """Annotated sets: labelled paragraphs by name and split, and folds that keep a document together.
 
-A set is a folder of {train,dev,test}.jsonl. Its rows have a text, or stand for a published one by reference:
-a SHA-256 and a source in its place, which `hydrate` joins with texts that the user brings.
+A set is a folder of {train,dev,test}.jsonl, or one file as "rules". Its rows have a text, or stand for a
+published one by reference: a SHA-256 and a source in its place, which `hydrate` joins with texts that the
+user brings.
 """
 
 import json
@@ -126,9 +127,9 @@ def folds(
 
 
 def _gather(source: str | Path, split: str | None, codebook: Codebook | None = None) -> list[Paragraph]:
-    path = Path(source)
-    if path.is_file():
-        return list(_read(path, codebook))
+    for path in (Path(source), home("annotations") / f"{source}.jsonl"):
+        if path.is_file():
+            return list(_read(path, codebook))
     files = _files(str(source))
     if split is not None and split not in files:
         raise AnnotationError(f"no split {split!r} in {source}; there is: {', '.join(files)}")
