@@ -1,4 +1,6 @@
 import io
+import json
+import os
 import subprocess
 import sys
 
@@ -14,7 +16,7 @@ def test_label_shows_what_it_found(articles, tmp_path, capsys, fast):
     shown = capsys.readouterr()
     assert shown.out.startswith("7 paragraphs, ")
     assert "supportive" in shown.out
-    assert "clearest:" in shown.out
+    assert "strongest:" in shown.out
     assert f"wrote {output} with model {fast.id}" in shown.out
     assert shown.err == ""
     assert len(pandas.read_csv(output)) >= 7
@@ -64,8 +66,6 @@ def test_codebook_and_models(capsys):
 
 
 def test_train_writes_a_model_that_labels(tmp_path, land_codebook, land_paragraphs, capsys):
-    import json
-
     with (tmp_path / "land.jsonl").open("w", encoding="utf-8") as file:
         for p in land_paragraphs:
             labels = [{"theme": x.theme, "stance": x.stance, "voice": x.voice} for x in p.labels]
@@ -86,7 +86,26 @@ def test_every_command_has_help():
         assert len(run.stdout.splitlines()) > 5
 
 
-def test_a_closed_pipe_is_no_error(tmp_path):
-    command = f"{sys.executable} -m capthemes.cli codebook | head -n 1"
-    run = subprocess.run(command, shell=True, capture_output=True, text=True)
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m capthemes.cli codebook | true; echo ${{PIPESTATUS[0]}}"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert run.stdout == "0\n"
     assert run.stderr == ""
+
+
+def test_what_a_terminal_cannot_print_is_no_error(tmp_path):
+    row = {"id": "\ud800", "text": "Overcapacity \ud800 \x1b[31m must be cut 产能过剩"}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    command = [
+        sys.executable,
+        "-m",
+        "capthemes.cli",
+        "label",
+        str(tmp_path / "in.jsonl"),
+        "-o",
+        str(tmp_path / "o.csv"),
+    ]
+    run = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert run.returncode == 0, run.stderr
+    assert b"strongest" in run.stdout
+    assert b"\x1b" not in run.stdout

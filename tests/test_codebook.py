@@ -40,7 +40,11 @@ def test_a_codebook_of_themes_only(land_codebook):
         ("`farmland` |", "`industrial_land` |", 18, "twice"),
         ("- `critical`: against", "- critical: against", 7, "cannot read"),
         ("- `critical`:", "- `supportive`:", 7, "listed twice"),
+        ("- `critical`: against", "* `critical`: against", 7, "cannot read"),
         ("1. A plot", "2. A plot", 21, "number the rules"),
+        ("|---|---|---|---|\n", "", 16, "under the header of the table"),
+        ("| `farmland`", " | `farmland`", 18, "must begin with '|'"),
+        ("| `farmland`", "\n| `farmland`", 19, "cut off from the table"),
         ("| theme | Chinese |", "| topic | Chinese |", 1, "no table of themes"),
     ],
 )

@@ -113,3 +113,27 @@ def test_output_formats():
     assert corpus.output_format(corpus.Path("a.JSONL")) == "jsonl"
     with pytest.raises(InputError, match=r"'a\.xlsx': its ending must be one of \.parquet, \.jsonl, \.csv"):
         corpus.output_format(corpus.Path("a.xlsx"))
+
+
+def test_csv_cells_hold_any_character_and_a_mark_at_the_beginning_goes(tmp_path):
+    odd = "first\u2028second\x0cthird\x85fourth\r\nfifth"
+    (tmp_path / "a.csv").write_text(f'\ufeff\n\ntext,n\n"{odd}",1\n', encoding="utf-8", newline="")
+    (tmp_path / "b.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "marked"}\n')
+    assert [p.text for p in read(tmp_path / "b.jsonl")] == ["marked"]
+    assert [p.text for p in read(tmp_path / "a.csv")] == [odd]
+
+
+def test_odd_sources_are_refused_with_the_place(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x"}\n')
+    with pytest.raises(InputError, match="no encoding 'klingon'"):
+        read(path, encoding="klingon")
+    with pytest.raises(InputError, match="standard input is read once"):
+        split(["-", "-"])
+    table = pyarrow.table({"text": ["x" * 5000] * 500})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", compression="none", use_dictionary=False)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    data[4:200] = b"\xff" * 196
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.parquet: a damaged parquet file"):
+        read(tmp_path / "a.parquet")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from capthemes.decision import Decision, _platt
+from capthemes.decision import Decision, _best_threshold, _platt
 from capthemes.errors import ModelError
 from capthemes.metrics import calibration_error
 from capthemes.records import Label, Paragraph, Probabilities
@@ -59,6 +59,12 @@ def test_thresholds_beat_one_half_on_f1():
         return 2 * sum(len(a & b) for a, b in pairs) / sum(len(a) + len(b) for a, b in pairs)
 
     assert micro_f1(decision) > micro_f1(decision.with_thresholds(0.5))
+
+
+def test_a_threshold_never_parts_equal_probabilities():
+    p = np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1])
+    for y in ([1, 1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1, 0]):
+        assert _best_threshold(p, np.array(y, dtype=bool)) == pytest.approx(0.7)
 
 
 def test_a_theme_without_positives_is_rarely_given():

@@ -29,6 +29,8 @@ def imported(path) -> set[str]:
             node.body = [ast.Pass()]
     found = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("capthemes.").replace(".", "/") for a in node.names if "capthemes." in a.name}
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("capthemes"):
             inner = node.module.removeprefix("capthemes").removeprefix(".").replace(".", "/")
             found |= {inner} if inner else {alias.name for alias in node.names}

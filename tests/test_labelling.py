@@ -4,7 +4,7 @@ import pandas
 import pyarrow.parquet
 import pytest
 
-from capthemes import corpus
+from capthemes import corpus, labelling
 from capthemes.corpus import Source
 from capthemes.errors import InputError
 from capthemes.labelling import SCHEMA, label_corpus
@@ -44,12 +44,13 @@ def test_the_three_formats_hold_the_same_labels(articles, tmp_path):
 
 
 def test_columns_that_bear_our_names_are_kept_under_another(tmp_path):
-    rows = [{"id": "a", "text": "x", "labels": ["gold"], "model": "m", "lang": "xx", "theme": "t", "document": "d"}]
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = {"labels": ["gold"], "model": "m", "input_model": "m0", "lang": "xx", "theme": "t", "document": "d"}
+    (tmp_path / "in.jsonl").write_text(json.dumps({"id": "a", "text": "x", "position": 7, **given}) + "\n")
     label_corpus([tmp_path / "in.jsonl"], tmp_path / "auto.parquet")
     (row,) = pyarrow.parquet.read_table(tmp_path / "auto.parquet").to_pylist()
-    assert (row["input_labels"], row["input_model"], row["lang"]) == (["gold"], "m", "xx")
-    assert (row["input_theme"], row["document"]) == ("t", "d")
+    assert (row["input_labels"], row["input_model"], row["input_input_model"]) == (["gold"], "m0", "m")
+    assert (row["lang"], row["input_theme"], row["input_document"], row["input_position"]) == ("xx", "t", "d", 7)
+    assert (row["document"], row["position"]) == ("a", 0)
     label_corpus([tmp_path / "in.jsonl"], tmp_path / "zh.parquet", lang="zh")
     (row,) = pyarrow.parquet.read_table(tmp_path / "zh.parquet").to_pylist()
     assert (row["lang"], row["input_lang"]) == ("zh", "xx")
@@ -108,9 +109,28 @@ def test_options_that_cannot_be(tmp_path, articles, output, options, message):
         label_corpus([articles / "rows.jsonl"], tmp_path / output, **options)
 
 
-def test_progress_is_told_after_each_shard(tmp_path, articles):
+def test_progress_is_told_within_and_after_each_shard(tmp_path, articles, monkeypatch):
+    monkeypatch.setattr(labelling, "BATCH", 2)
     told = []
-    label_corpus(
-        [articles], tmp_path / "out.csv", progress=lambda done, total, s: told.append((done, total, s.paragraphs))
-    )
-    assert told == [(1, 3, 2), (2, 3, 5), (3, 3, 7)]
+    label_corpus([articles], tmp_path / "o.csv", progress=lambda done, s: told.append((round(done, 2), s.paragraphs)))
+    assert told == [(0.33, 2), (0.56, 4), (0.67, 5), (1.0, 7)]
+
+
+def test_an_output_is_never_an_input(tmp_path, articles):
+    label_corpus([articles], articles / "labels.csv")
+    with pytest.raises(InputError, match=r"labels\.csv is one of the inputs"):
+        label_corpus([articles], articles / "labels.csv", overwrite=True)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match=r"folder\.csv exists"):
+        label_corpus([articles], tmp_path / "folder.csv", overwrite=True)
+    with pytest.raises(InputError, match=r"write label_corpus\(\['examples'\]"):
+        label_corpus("examples", tmp_path / "o.csv")
+
+
+def test_objects_without_fields_and_nested_cells(tmp_path):
+    rows = [{"text": "a", "meta": {}, "tags": ["x", "产"]}, {"text": "b", "meta": {}, "tags": []}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for ending in ("parquet", "jsonl", "csv"):
+        label_corpus([tmp_path / "in.jsonl"], tmp_path / f"o.{ending}")
+    assert pandas.read_csv(tmp_path / "o.csv").tags.tolist() == ['["x", "产"]', "[]"]
+    assert pandas.read_parquet(tmp_path / "o.parquet").meta.tolist() == ["{}", "{}"]

@@ -3,6 +3,7 @@ import pytest
 import capthemes
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
+from capthemes.families import FAMILIES
 from capthemes.records import Label, Paragraph
 from capthemes.training import gather, measure, train
 
@@ -63,6 +64,14 @@ def test_the_card_shows_scores_signatures_and_limits(model, land_paragraphs, tmp
     assert "On held-out." in card
     assert f"data:held-out@{capthemes.annotations.fingerprint(land_paragraphs)[:12]}" in card
     assert "## Not for" in card
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_family_trains_to_a_model_that_predicts(family, land_codebook, land_paragraphs, tmp_path):
+    train({"land": land_paragraphs}, name="m", family=family, codebook=Codebook.load(land_codebook)).save(
+        tmp_path / "m"
+    )
+    assert len(capthemes.load(tmp_path / "m").predict([p.text for p in land_paragraphs])) == 40
 
 
 def test_unread_paragraphs_are_refused(land_codebook):

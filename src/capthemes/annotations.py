@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
-from capthemes.records import Label, Paragraph
+from capthemes.records import Label, Paragraph, unit
 from capthemes.references import Hydrated, join
 from capthemes.store import fingerprint_bytes, home
 
@@ -116,7 +116,7 @@ def folds(
 
     Raises AnnotationError where there are fewer groups than folds.
     """
-    groups = [str(p.meta.get("group") or p.meta.get("doc") or p.id) for p in labelled]
+    groups = [unit(p) for p in labelled]
     unique = sorted(set(groups))
     if len(unique) < count:
         raise AnnotationError(f"{len(unique)} groups of paragraphs cannot make {count} folds; bring more paragraphs")

@@ -29,10 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"capthemes: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("capthemes: stopped; nothing was written\n")
+        sys.stderr.write("capthemes: stopped\n")
         return 130
-    except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         sys.stderr.write(f"capthemes: {error.filename or 'input or output'}: {error.strerror or error}\n")
         return 1
@@ -171,16 +169,18 @@ def _train(options: argparse.Namespace) -> None:
 
     from capthemes.annotations import paragraphs
     from capthemes.codebook import Codebook
+    from capthemes.model import check_folder
     from capthemes.training import gather, measure, train
 
     console, codebook = _console(), Codebook.load(options.codebook)
-    name = options.output.name
+    name = options.output.resolve().name
+    gold = paragraphs(options.measure, codebook=codebook) if options.measure else []
+    check_folder(options.output)
     data, left_out = gather(options.data, options.texts, codebook)
     for line in left_out:
         sys.stderr.write(f"capthemes: {line}\n")
     model = train(data, name=name, family=options.family, codebook=codebook, seed=options.seed)
-    if options.measure is not None:
-        gold = paragraphs(options.measure, codebook=codebook)
+    if gold:
         model = measure(model, gold, f"{options.measure.parent.name}/{options.measure.stem}", options.seed)
     command = f"capthemes train --data {' '.join(options.data)} --family {options.family} --seed {options.seed}"
     for option in ("texts", "measure"):
@@ -196,7 +196,13 @@ def _train(options: argparse.Namespace) -> None:
 def _console() -> "Console":
     from rich.console import Console
 
-    return Console()
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            """The reader of our output went away: no error."""
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0)
+
+    return Quiet()
 
 
 def _print_summary(console: "Console", summary: "Summary", stances: Sequence[str]) -> None:
@@ -218,11 +224,13 @@ def _print_summary(console: "Console", summary: "Summary", stances: Sequence[str
         cells = [str(counts[stance]) if counts[stance] else "." for stance in stances]
         table.add_row(theme, f"{counts.total():,}", f"{counts.total() / summary.paragraphs:.0%}", *cells)
     console.print(table)
-    console.print("clearest:")
+    console.print("strongest:")
     for label, paragraph in summary.strongest:
         what = " ".join(filter(None, (label.theme, label.stance, label.voice)))
         opening = " ".join(paragraph.text[: 2 * OPENING].split())[:OPENING]
-        console.print(Text(f"  {label.probability:.2f} {what}: {opening} ({paragraph.id})"), soft_wrap=True)
+        line = f"  {label.probability:.2f} {what}: {opening} ({paragraph.id})".encode(console.encoding, "replace")
+        shown = "".join(char for char in line.decode(console.encoding) if char.isprintable())
+        console.print(Text(shown), soft_wrap=True)
 
 
 class _Progress:
@@ -240,15 +248,15 @@ class _Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, done: int, total: int, summary: "Summary") -> None:
+    def __call__(self, done: float, summary: "Summary") -> None:
         if self._bar is None:
-            if not sys.stderr.isatty() or done == total or time.monotonic() - self._began < QUIET_SECONDS:
+            if not sys.stderr.isatty() or done == 1 or time.monotonic() - self._began < QUIET_SECONDS:
                 return
             from rich.console import Console
             from rich.progress import Progress
 
             self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("labelling", total=total)
+            self._task = self._bar.add_task("labelling", total=1.0)
             self._bar.start()
         self._bar.update(self._task, completed=done, description=f"labelling: {summary.paragraphs:,} paragraphs")
 

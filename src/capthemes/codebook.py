@@ -89,7 +89,7 @@ def _built_in() -> Codebook:
 
 def _parse(path: Path) -> Codebook:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise CodebookError(f"no codebook file {path}; give the path of a markdown file") from None
     except UnicodeDecodeError as error:
@@ -138,10 +138,21 @@ def _themes(path: Path, text: str) -> tuple[Theme, ...]:
     header = next((i for i, (_, line) in enumerate(lines) if tuple(_cells(line.lower())) == COLUMNS), None)
     if header is None:
         raise CodebookError(f"{path}:1: no table of themes; its header must be: | {' | '.join(COLUMNS)} |")
+    under = _cells(lines[header + 1][1]) if header + 1 < len(lines) else []
+    if not under or not all(re.fullmatch(":?-+:?", cell) for cell in under):
+        raise CodebookError(f"{path}:{lines[header][0] + 1}: under the header of the table goes |---|---|---|---|")
     themes: list[Theme] = []
+    ended = False
     for number, line in lines[header + 2 :]:
-        if not line.startswith("|"):
+        if line.startswith("#"):
             break
+        if not line.startswith("|"):
+            if line.count("|") >= 3:
+                raise CodebookError(f"{path}:{number}: a row of the table of themes must begin with '|' at the margin")
+            ended = True
+            continue
+        if ended:
+            raise CodebookError(f"{path}:{number}: this row is cut off from the table above; remove the lines between")
         cells = _cells(line)
         if len(cells) != len(COLUMNS):
             raise CodebookError(
@@ -167,7 +178,7 @@ def _cells(line: str) -> list[str]:
 def _values(path: Path, lines: list[tuple[int, str]]) -> dict[str, str]:
     values: dict[str, str] = {}
     for number, line in lines:
-        if not line.startswith("- "):
+        if not re.match(r"\s*[-*+] ", line):
             continue
         found = re.fullmatch(r"- `([A-Za-z][A-Za-z0-9_]*)`: (.+)", line.strip())
         if found is None:

@@ -1,6 +1,8 @@
 """The corpus: inputs become shards, shards give paragraphs, labelled paragraphs become files."""
 
+import codecs
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,9 @@ OUTPUTS = ("parquet", "jsonl", "csv")
 SHARD_BYTES = 16 << 20
 SHARD_FILES = 500
 STANDARD_INPUT = Path("-")
+OWN_COLUMNS = frozenset(
+    ("id", "text", "document", "position", "labels", "theme", "stance", "voice", "probability", "model", "schema")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ def split(inputs: Sequence[str | Path], source: Source | None = None) -> list[Sh
     shards: list[Shard] = []
     for path in map(Path, inputs):
         if path == STANDARD_INPUT:
+            if source.format == "parquet" or any(STANDARD_INPUT in shard.files for shard in shards):
+                raise InputError("standard input is read once, and not as parquet; write it to a file first")
             shards.append(Shard(source.format or "txt", (path,), path, source))
         elif path.is_dir():
             shards.extend(_split_folder(path, source))
@@ -117,7 +124,12 @@ def _write_csv(table: "pyarrow.Table", file: TextIO) -> None:
     for row in _rows(table):
         for label in row["labels"] or [{}]:
             parts = [label.get(part) for part in ("theme", "stance", "voice", "probability")]
-            writer.writerow([*(row[name] for name in kept), *parts])
+            writer.writerow([*(_cell(row[name]) for name in kept), *parts])
+
+
+def _cell(value: Any) -> Any:
+    """A csv cell: lists and objects as JSON."""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
 
 
 def _rows(table: "pyarrow.Table") -> Iterator[dict[str, Any]]:
@@ -159,7 +171,7 @@ def _split_file(path: Path, root: Path, source: Source) -> Iterator[Shard]:
         raise InputError(f"cannot tell the format of {str(path)!r} by its ending; use {', '.join(ENDINGS)} or --format")
     size = path.stat().st_size
     if size == 0:
-        raise InputError(f"{path} is empty (0 bytes); leave it out")
+        raise InputError(f"{path} is empty (0 bytes) or no plain file; leave it out, or pipe it to -")
     if form == "jsonl":
         for start in range(0, size, SHARD_BYTES):
             yield Shard(form, (path,), root, source, start, min(start + SHARD_BYTES, size))
@@ -210,10 +222,9 @@ def _read_jsonl(shard: Shard) -> Iterator[Paragraph]:
 
 
 def _json_row(line: bytes, path: Path, offset: int, encoding: str) -> dict[str, Any]:
+    text = _decode(line, path, encoding, offset)
     try:
-        row = json.loads(line.decode(encoding))
-    except UnicodeDecodeError as error:
-        raise _not_text(path, encoding, offset + error.start) from None
+        row = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{_line(path, offset)}: not JSON ({error}); mend or remove the line") from None
     if not isinstance(row, dict):
@@ -223,9 +234,9 @@ def _json_row(line: bytes, path: Path, offset: int, encoding: str) -> dict[str, 
 
 def _read_csv(shard: Shard) -> Iterator[Paragraph]:
     path = shard.files[0]
-    lines = _decode(_bytes(path), path, shard.source.encoding).splitlines(keepends=True)
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(lines, delimiter="\t" if shard.format == "tsv" else ",", strict=True)
+    text = _decode(_bytes(path), path, shard.source.encoding).lstrip("\r\n")
+    csv.field_size_limit(2**31 - 1)  # the most that Windows takes
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if shard.format == "tsv" else ",", strict=True)
     try:
         header = next(reader)
         if len(set(header)) < len(header):
@@ -246,14 +257,20 @@ def _read_parquet(shard: Shard) -> Iterator[Paragraph]:
     import pyarrow.parquet
 
     path = shard.files[0]
-    file = pyarrow.parquet.ParquetFile(path)
-    number = sum(file.metadata.row_group(group).num_rows for group in range(shard.start))
-    if shard.source.text not in file.schema_arrow.names:
-        raise _no_column(path, shard.source.text, file.schema_arrow.names)
-    for batch in file.iter_batches(row_groups=list(range(shard.start, shard.stop or file.num_row_groups))):
-        for row in batch.to_pylist():
-            number += 1
-            yield from _rows_of(shard, path, row, number)
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        number = sum(file.metadata.row_group(group).num_rows for group in range(shard.start))
+        names = file.schema_arrow.names
+        if shard.source.text not in names:
+            raise _no_column(path, shard.source.text, names)
+        if len(set(names)) < len(names):
+            raise InputError(f"{path}: two columns have one name ({', '.join(names)}); rename one")
+        for batch in file.iter_batches(row_groups=list(range(shard.start, shard.stop or file.num_row_groups))):
+            for row in batch.to_pylist():
+                number += 1
+                yield from _rows_of(shard, path, row, number)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path}: a damaged parquet file ({error}); write it anew") from None
 
 
 def _rows_of(shard: Shard, path: Path, row: dict[str, Any], place: int) -> Iterator[Paragraph]:
@@ -267,17 +284,28 @@ def _rows_of(shard: Shard, path: Path, row: dict[str, Any], place: int) -> Itera
             f"{_where(shard, path, place)}: {column!r} is {text!r:.60}, not a string; mend or remove the row"
         )
     name = row.get("id")
-    document = f"{_name(path, shard.root)}:{place}" if name is None else str(name)
+    document = f"{_name(path, shard.root)}:{place}" if name is None or name == "" else str(name)
     meta = {key: value for key, value in row.items() if key not in (column, "id")}
     if not shard.source.cut:
-        yield Paragraph(document, text, None, {"document": document, "position": 0, **meta})
+        yield Paragraph(document, text, None, {"document": document, "position": 0} | _apart(meta))
         return
     for position, paragraph in enumerate(paragraphs(text)):
         yield _paragraph(document, position, paragraph, meta)
 
 
 def _paragraph(document: str, position: int, text: str, meta: dict[str, Any]) -> Paragraph:
-    return Paragraph(f"{document}#{position}", text, None, {"document": document, "position": position, **meta})
+    return Paragraph(f"{document}#{position}", text, None, {"document": document, "position": position} | _apart(meta))
+
+
+def _apart(meta: dict[str, Any]) -> dict[str, Any]:
+    """The input's columns; one that is named like a column of ours goes to the end as input_NAME."""
+    kept = {name: value for name, value in meta.items() if name not in OWN_COLUMNS}
+    for name in sorted(meta.keys() & OWN_COLUMNS):
+        fresh = f"input_{name}"
+        while fresh in kept:
+            fresh = f"input_{fresh}"
+        kept[fresh] = meta[name]
+    return kept
 
 
 def _where(shard: Shard, path: Path, place: int) -> str:
@@ -300,23 +328,26 @@ def _no_column(where: object, column: str, have: Sequence[str]) -> InputError:
 def _bytes(path: Path) -> bytes:
     data = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
     if not data.strip():
-        raise InputError(f"{'standard input' if path == STANDARD_INPUT else path} is empty; leave it out")
+        raise InputError(f"{_shown(path)} is empty; leave it out")
     return data
 
 
-def _decode(data: bytes, path: Path, encoding: str) -> str:
+def _decode(data: bytes, path: Path, encoding: str, offset: int = 0) -> str:
+    """The text of bytes that begin at `offset` of a file; a byte-order mark at its beginning goes."""
     try:
-        return data.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
+        utf8 = codecs.lookup(encoding).name == "utf-8"
+        return data.decode("utf-8-sig" if utf8 and offset == 0 else encoding)
     except UnicodeDecodeError as error:
-        raise _not_text(path, encoding, error.start) from None
+        raise InputError(
+            f"{_shown(path)}: not {encoding} at byte {offset + error.start}; name its encoding, as --encoding gb18030 "
+            "for older Chinese files"
+        ) from None
     except LookupError:
         raise InputError(f"no encoding {encoding!r}; try utf-8, gb18030 or big5") from None
 
 
-def _not_text(path: Path, encoding: str, offset: int) -> InputError:
-    return InputError(
-        f"{path}: not {encoding} at byte {offset}; name its encoding, as --encoding gb18030 for older Chinese files"
-    )
+def _shown(path: Path) -> str:
+    return "standard input" if path == STANDARD_INPUT else str(path)
 
 
 def _name(path: Path, root: Path) -> str:

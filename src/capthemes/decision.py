@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capthemes.errors import InputError, ModelError
-from capthemes.records import Array, Indices, Label, Paragraph, Probabilities, label_indices, theme_matrix
+from capthemes.records import Array, Label, Paragraph, Probabilities, label_indices, theme_matrix
 
 EDGE = 1e-6
 PRIOR_POSITIVES = 20  # a theme's own threshold counts as much as the common one at this many gold positives
@@ -61,8 +61,8 @@ class Decision:
             themes[name] = ThemeDecision(round(slope, 4), round(intercept, 4), round(threshold, 4))
         return cls(
             themes,
-            _temperature(unseen.stance, label_indices(gold, unseen.themes, unseen.stances, "stance")),
-            _temperature(unseen.voice, label_indices(gold, unseen.themes, unseen.voices, "voice")),
+            _temperature(unseen, gold, "stance"),
+            _temperature(unseen, gold, "voice"),
         )
 
     def calibrate(self, probabilities: Probabilities) -> Probabilities:
@@ -168,15 +168,19 @@ def _best_threshold(p: Array, y: np.ndarray) -> float:
     order = np.argsort(-p, kind="stable")
     hits = np.cumsum(y[order])
     f1 = 2 * hits / (np.arange(1, len(p) + 1) + max(int(y.sum()), 1))
+    f1[:-1][np.diff(p[order]) == 0] = -1  # a threshold cannot part equal probabilities
     best = int(np.argmax(f1))
     lower = p[order[best + 1]] if best + 1 < len(p) else 0.0
     return float((p[order[best]] + lower) / 2)
 
 
-def _temperature(values: Array | None, indices: Indices) -> float:
-    """The temperature that minimises the log loss of the gold values."""
-    rows, themes, gold = indices
-    if values is None or not len(rows):
+def _temperature(unseen: Probabilities, gold: Sequence[Paragraph], part: str) -> float:
+    """The temperature of "stance" or "voice" that minimises the log loss of the gold values."""
+    values: Array | None = getattr(unseen, part)
+    if values is None:
+        return 1.0
+    rows, themes, truth = label_indices(gold, unseen.themes, getattr(unseen, f"{part}s"), part)
+    if not len(rows):
         return 1.0
     from scipy.optimize import minimize_scalar
 
@@ -184,7 +188,7 @@ def _temperature(values: Array | None, indices: Indices) -> float:
 
     def loss(log_temperature: float) -> float:
         scaled = chosen / math.exp(log_temperature)
-        return float(np.mean(np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(gold)), gold]))
+        return float(np.mean(np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(truth)), truth]))
 
     found = minimize_scalar(loss, bounds=(math.log(0.2), math.log(5.0)), method="bounded").x
     return round(math.exp(found), 4)

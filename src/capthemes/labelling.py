@@ -1,6 +1,7 @@
 """Labelling a corpus: shards in, labelled parts out, one file at the end, and a summary of what was found."""
 
 import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     import pyarrow
 
 SCHEMA = 1
-OWN_COLUMNS = ("id", "text", "lang", "labels", "theme", "stance", "voice", "probability", "model", "schema")
 LANGUAGES = ("auto", "en", "zh")
 STRONGEST = 3
+BATCH = 2000  # paragraphs between two words of progress
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ def label_corpus(
     source: Source | None = None,
     lang: str = "auto",
     overwrite: bool = False,
-    progress: Callable[[int, int, Summary], None] | None = None,
+    progress: Callable[[float, Summary], None] | None = None,
 ) -> Summary:
     """Label files, folders or standard input and write one parquet, jsonl or csv file, whole or not at all.
 
@@ -61,43 +62,69 @@ def label_corpus(
     among them; one named like a column of ours is kept as input_NAME), labels, and the model's id and the
     schema version. `lang` is what is written under lang: the input's own or else found by script ("auto"), or
     "en" or "zh" throughout.
-    `progress` is called after each shard with shards done, shards in all, and the summary so far.
+    `progress` is called now and then with the share of the input that is done and the summary so far.
 
-    Raises InputError for inputs that cannot be read, and for an output that exists unless `overwrite`.
+    Raises InputError for inputs that cannot be read, for an output that is one of the inputs, and for an output
+    that exists unless `overwrite`.
     """
+    if isinstance(inputs, str | Path):
+        raise InputError(f"label_corpus takes a list of inputs; write label_corpus([{str(inputs)!r}], ...)")
     output = Path(output)
     form = output_format(output)
     if lang not in LANGUAGES:
         raise InputError(f"language {lang!r} is none of {', '.join(LANGUAGES)}")
-    if output.exists() and not overwrite:
+    if output.is_dir() or (os.path.lexists(output) and not overwrite):
         raise InputError(f"{output} exists; choose another name or overwrite it (--overwrite)")
     if not output.parent.is_dir():
         raise InputError(f"no folder {output.parent} to write {output.name} into; make it first")
     shards = split(list(inputs), source)
+    if any(path.resolve() == output.resolve() for shard in shards for path in shard.files):
+        raise InputError(f"{output} is one of the inputs; write to another file or folder")
     model = model if isinstance(model, Model) else load(*([] if model is None else [model]))
     summary = Summary()
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         parts = []
         for number, shard in enumerate(shards):
             parts.append(Path(folder) / f"part-{number:05d}.parquet")
-            write_table(label_shard(shard, model, lang, summary), parts[-1], "parquet")
-            if progress is not None:
-                progress(number + 1, len(shards), summary)
+            write_table(
+                label_shard(shard, model, lang, summary, _within(number, len(shards), progress)), parts[-1], "parquet"
+            )
         if not summary.paragraphs:
             raise InputError(f"no paragraph in {', '.join(str(path) for shard in shards for path in shard.files)}")
         _gather(parts, output, form)
     return summary
 
 
-def label_shard(shard: Shard, model: Model, lang: str, summary: Summary) -> "pyarrow.Table":
-    """The labelled rows of one shard; what they add up to is added to `summary`."""
+def label_shard(
+    shard: Shard, model: Model, lang: str, summary: Summary, progress: Callable[[float, Summary], None]
+) -> "pyarrow.Table":
+    """The labelled rows of one shard; what they add up to is added to `summary`, `progress` told of each batch."""
     read = list(shard.read())
-    predicted = model.predict([paragraph.text for paragraph in read])
-    summary.add(read, predicted)
-    return label_table(read, predicted, model.id, lang)
+    labels: list[tuple[Label, ...]] = []
+    for start in range(0, len(read), BATCH):
+        batch = read[start : start + BATCH]
+        predicted = model.predict([paragraph.text for paragraph in batch])
+        summary.add(batch, predicted)
+        labels.extend(predicted)
+        progress((start + len(batch)) / len(read), summary)
+    return label_table(read, labels, model.id, lang)
 
 
-def label_table(read: Sequence[Paragraph], predicted: Predictions, model: str, lang: str = "auto") -> "pyarrow.Table":
+def _within(
+    number: int, count: int, progress: Callable[[float, Summary], None] | None
+) -> Callable[[float, Summary], None]:
+    """Progress within one of `count` shards, told as progress of the whole."""
+
+    def tell(done: float, summary: Summary) -> None:
+        if progress is not None:
+            progress((number + done) / count, summary)
+
+    return tell
+
+
+def label_table(
+    read: Sequence[Paragraph], predicted: Sequence[Sequence[Label]], model: str, lang: str = "auto"
+) -> "pyarrow.Table":
     """An Arrow table of paragraphs with their labels, one row each."""
     import pyarrow
 
@@ -113,7 +140,7 @@ def label_table(read: Sequence[Paragraph], predicted: Predictions, model: str, l
         columns["lang"] = _strings(lang for _ in read)
     for name in names:
         values = [paragraph.meta.get(name) for paragraph in read]
-        columns[f"input_{name}" if name in OWN_COLUMNS else name] = _array(values)
+        columns["input_lang" if name == "lang" else name.encode("utf-8", "replace").decode()] = _array(values)
     columns["labels"] = labels_to_arrow(predicted)
     columns["model"] = pyarrow.array([model] * len(read), pyarrow.string())
     columns["schema"] = pyarrow.array([SCHEMA] * len(read), pyarrow.int32())
@@ -132,9 +159,10 @@ def _array(values: Sequence[Any]) -> "pyarrow.Array":
     import pyarrow
 
     try:
-        return pyarrow.array(values)
+        array = pyarrow.array(values)
     except (pyarrow.ArrowException, UnicodeEncodeError, OverflowError):
         return _as_json(values)
+    return _as_json(values) if "struct<>" in str(array.type) else array  # parquet has no object without fields
 
 
 def _as_json(values: Sequence[Any]) -> "pyarrow.Array":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capthemes.records import Array, Indices, Paragraph, Probabilities, label_indices, theme_matrix
+from capthemes.records import Array, Indices, Paragraph, Probabilities, label_indices, theme_matrix, unit
 
 RESAMPLES = 1000
 BINS = 10  # of probability, for the calibration error
@@ -77,10 +77,10 @@ def evaluate(
 ) -> Evaluation:
     """Score calibrated `probabilities` and the labels `decided` from them against `gold`, paragraph by paragraph.
 
-    Paragraphs with the same meta["doc"] are resampled together.
+    Paragraphs of one document, and one paragraph in several languages, are resampled together.
     """
     names = probabilities.themes
-    documents = np.unique([str(p.meta.get("doc", p.id)) for p in gold], return_inverse=True)[1]
+    documents = np.unique([unit(p) for p in gold], return_inverse=True)[1]
     weights = resamples(int(documents.max(initial=-1)) + 1, seed)[:, documents]
     truth, found = theme_matrix(gold, names), theme_matrix(decided, names)
     counts = np.stack([truth & found, ~truth & found, truth & ~found], axis=2).astype(float)  # (n, T, 3)
@@ -102,7 +102,7 @@ def evaluate(
     voice = label_indices(gold, names, probabilities.voices, "voice") if probabilities.voice is not None else None
     return Evaluation(
         paragraphs=len(gold),
-        documents=weights.shape[1] and int(documents.max()) + 1,
+        documents=int(documents.max(initial=-1)) + 1,
         themes=themes,
         micro_f1=_score(_f1(total.sum(axis=0)), _f1(resampled.sum(axis=1))),
         macro_f1=_score(_f1(total[has]).mean(), _f1(resampled[:, has]).mean(axis=1)),

@@ -22,6 +22,7 @@ FORMAT = 1
 DEFAULT = "fast"
 MANIFEST = "model.json"
 CARD = "README.md"
+UNCHECKED = {MANIFEST, CARD, "golden.json"}  # beside the files that answers depend on
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -63,8 +64,7 @@ class Model:
         Raises ModelError for a folder that holds something else.
         """
         folder = Path(folder)
-        if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-            raise ModelError(f"{folder} holds other things than a model; save into a new or empty folder")
+        check_folder(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
             fresh = Path(name)
@@ -132,6 +132,14 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in home("models").glob(f"*/{MANIFEST}"))
 
 
+def check_folder(folder: Path) -> None:
+    """Raise ModelError where a model cannot be saved into a folder: it is a file, or holds something else."""
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder} is a file; name a new or empty folder for the model")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise ModelError(f"{folder} holds other things than a model; save into a new or empty folder")
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The checked content of a model's model.json. Raises ModelError."""
     path = folder / MANIFEST
@@ -139,7 +147,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); fetch or save the model anew") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+    if not isinstance(manifest, dict) or type(manifest.get("format")) is not int or manifest["format"] < 1:
         raise ModelError(f"{path}: no format number; this is not a model's manifest")
     if manifest["format"] > FORMAT:
         raise ModelError(f"{path}: format {manifest['format']} is newer than {FORMAT}; update capthemes")
@@ -159,12 +167,13 @@ def _folder(name: str | Path) -> Path:
 
 
 def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
-    for name, expected in {"decision.json": None, **files}.items():
+    unlisted = {path.name for path in folder.iterdir()} - files.keys() - UNCHECKED
+    for name, expected in {"decision.json": None, **dict.fromkeys(unlisted), **files}.items():
         path = folder / name
         if not PLAIN_NAME.fullmatch(name) or not isinstance(expected, dict):
             raise ModelError(f"{folder / MANIFEST}: file {name!r} is not listed as it should be; fetch the model anew")
         if path.is_symlink() or not path.is_file():
-            raise ModelError(f"{path}: missing from the model's folder; fetch the model anew")
+            raise ModelError(f"{path}: missing from the model's folder, or a link; fetch the model anew")
         if path.stat().st_size != expected.get("bytes") or fingerprint_file(path) != expected.get("sha256"):
             raise ModelError(f"{path}: not the file that was saved (size or SHA-256 differs); fetch the model anew")
 
@@ -192,6 +201,8 @@ def _fingerprint(manifest: Mapping[str, Any]) -> str:
 
 
 def _checked(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        raise TextTypeError(f"predict takes a list of texts, not a {type(texts).__name__}; give it the column of texts")
     if isinstance(texts, str | bytes):
         raise TextTypeError(f"predict takes a list of texts, not one {type(texts).__name__}; write predict([text])")
     try:

@@ -91,6 +91,11 @@ class Probabilities:
         )
 
 
+def unit(paragraph: Paragraph) -> str:
+    """What a paragraph is kept together with in folds and in the bootstrap: its group, document, or itself."""
+    return str(paragraph.meta.get("group") or paragraph.meta.get("doc") or paragraph.id)
+
+
 def theme_matrix(paragraphs: Sequence[Paragraph], themes: Sequence[str]) -> npt.NDArray[np.bool_]:
     """(n, T), True where a paragraph has the theme."""
     position = {name: t for t, name in enumerate(themes)}

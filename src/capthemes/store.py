@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parent
 
 def home(kind: str) -> Path:
     """The folder of bundled `kind` ("models" or "annotations"), in a checkout or in an installed copy."""
-    checkout = PACKAGE.parents[1] / kind
-    return checkout if (PACKAGE.parents[1] / "pyproject.toml").is_file() else PACKAGE / "data" / kind
+    bundled = PACKAGE / "data" / kind
+    return bundled if bundled.is_dir() else PACKAGE.parents[1] / kind
 
 
 @contextmanager

@@ -97,7 +97,7 @@ class Linear:
         try:
             vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
             tensors = load_file(folder / "linear.safetensors")
-        except (ValueError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(
                 f"{folder}: the linear family's files cannot be read ({error}); fetch them anew"
             ) from error
