@@ -13,13 +13,12 @@ from capthemes.agreement import agreement
 from capthemes.codebook import Codebook
 from capthemes.metrics import Score
 from capthemes.records import Paragraph
-from capthemes.text import script
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "data.json"
 SHEET = ROOT / "annotations" / "README.md"
 SETS = ("written", "references")
-FAMILIES = {"en": "English", "zh": "Chinese"}
+LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 
 def run(real: Path | None) -> None:
@@ -41,7 +40,7 @@ def run(real: Path | None) -> None:
     SHEET.write_text(rendered(SHEET.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
-def family(row: dict[str, Any] | Paragraph) -> str:
+def language(row: dict[str, Any] | Paragraph) -> str:
     """ "en" or "zh": English as a machine translates it counts as English."""
     lang = row.meta.get("lang") if isinstance(row, Paragraph) else row["lang"]
     return "zh" if str(lang).startswith("zh") else "en"
@@ -50,7 +49,7 @@ def family(row: dict[str, Any] | Paragraph) -> str:
 def counts(codebook: Codebook) -> dict[str, Any]:
     """Paragraphs and labels by set, language, theme, stance and voice."""
     rows = [(name, split, row) for name in SETS for split, part in annotations.load(name).items() for row in part]
-    labels = [(family(row), label) for _, _, row in rows for label in row["labels"]]
+    labels = [(language(row), label) for _, _, row in rows for label in row["labels"]]
     voices = Counter(label["voice"] for _, label in labels)
     return {
         "paragraphs": {
@@ -66,7 +65,7 @@ def counts(codebook: Codebook) -> dict[str, Any]:
         "themes": {
             theme: {
                 lang: Counter(label["stance"] for f, label in labels if f == lang and label["theme"] == theme)
-                for lang in FAMILIES
+                for lang in LANGUAGES
             }
             for theme in codebook.names
         },
@@ -76,17 +75,17 @@ def counts(codebook: Codebook) -> dict[str, Any]:
 
 
 def agreements(codebook: Codebook) -> dict[str, Any]:
-    """Alpha of the two blind annotators, by set and language family."""
+    """Alpha of the two blind annotators, by set and language."""
     found = {}
     for name in SETS:
         rows = [row for part in annotations.load(name).values() for row in part]
         documents = {row["id"]: row.get("doc") or row.get("group") or row["id"] for row in rows}
         by_route = annotations.annotators(name)
-        for lang in FAMILIES:
-            ids = {row["id"] for row in rows if family(row) == lang}
+        for lang in LANGUAGES:
+            ids = {row["id"] for row in rows if language(row) == lang}
             routes = [{k: v for k, v in by_route[route].items() if k in ids} for route in ("whole", "list")]
             measured = agreement(routes, codebook, documents)
-            found[f"{name}, {FAMILIES[lang]}"] = {
+            found[f"{name}, {LANGUAGES[lang]}"] = {
                 **{key: value for key, value in asdict(measured).items() if key != "confusions"},
                 "confusions": {
                     part: [[*pair, count] for pair, count in pairs.most_common(8)]
@@ -128,7 +127,7 @@ def _count_lines(found: dict[str, Any]) -> list[str]:
     ]
     for theme, by_lang in found["themes"].items():
         cells = []
-        for lang in FAMILIES:
+        for lang in LANGUAGES:
             stances = [by_lang[lang].get(s, 0) for s in ("supportive", "critical", "mixed", "neutral")]
             cells.append(f"{sum(stances)} | {' / '.join(map(str, stances))}")
         lines.append(f"| {theme} | {' | '.join(cells)} |")
@@ -171,11 +170,3 @@ def _score(score: dict[str, float]) -> str:
 def _share(flags: Iterable[bool]) -> float:
     values = list(flags)
     return round(sum(values) / max(len(values), 1), 4)
-
-
-def by_language(paragraphs: Iterable[Paragraph]) -> dict[str, list[Paragraph]]:
-    """Paragraphs by the script of their text."""
-    found: dict[str, list[Paragraph]] = {lang: [] for lang in FAMILIES}
-    for paragraph in paragraphs:
-        found[script(paragraph.text)].append(paragraph)
-    return found

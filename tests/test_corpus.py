@@ -137,3 +137,13 @@ def test_odd_sources_are_refused_with_the_place(tmp_path):
     (tmp_path / "a.parquet").write_bytes(data)
     with pytest.raises(InputError, match=r"a\.parquet: a damaged parquet file"):
         read(tmp_path / "a.parquet")
+
+
+def test_documents_of_two_folders_keep_apart(tmp_path, monkeypatch):
+    for name in ("d1", "d2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.txt").write_text("One.")
+    assert [p.id for p in read(tmp_path / "d1", tmp_path / "d2")] == ["d1/x.txt#0", "d2/x.txt#0"]
+    monkeypatch.chdir(tmp_path)
+    assert [p.id for p in read("d1")] == ["x.txt#0"]
+    assert [p.id for p in read("d1/x.txt", "d2")] == ["d1/x.txt#0", "d2/x.txt#0"]

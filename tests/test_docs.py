@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from capthemes.cli import _parser
+from capthemes.cli import _parser, main
+from capthemes.model import load
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,6 +20,20 @@ def test_the_readmes_python_runs(monkeypatch, tmp_path):
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)  # a document of this repository, run as its reader would
+
+
+def test_the_readmes_figures_are_the_models(capsys, tmp_path):
+    scores = {entry["data"]: entry for entry in load().about["scores"] if entry["model"] == "fast"}
+    dev = next(entry for name, entry in scores.items() if name.endswith("dev"))
+    stated = [f"{dev['micro_f1']['value']:.2f}", f"{dev['stance_accuracy']['value']:.0%}"]
+    stated += [
+        f"{entry['micro_f1']['value']:.2f}" for name, entry in scores.items() if name.endswith(("English", "Chinese"))
+    ]
+    assert [figure for figure in stated if figure not in README] == []
+    main(["label", str(ROOT / "examples"), "-o", str(tmp_path / "o.csv")])
+    shown = capsys.readouterr().out.splitlines()
+    block = re.search(r"```\n(\d+ paragraphs.*?)\.\.\.\n```", README, re.DOTALL)[1].splitlines()
+    assert [line.split() for line in block] == [line.split() for line in shown[: len(block)]]
 
 
 def test_the_readmes_commands_parse():

@@ -183,9 +183,9 @@ def _train(options: argparse.Namespace) -> None:
     if gold:
         model = measure(model, gold, f"{options.measure.parent.name}/{options.measure.stem}", options.seed)
     command = f"capthemes train --data {' '.join(options.data)} --family {options.family} --seed {options.seed}"
-    for option in ("texts", "measure"):
+    for option in ("codebook", "texts", "measure"):
         if path := getattr(options, option):
-            command += f" --{option} {path.parent.name}/{path.name}"
+            command += f" --{option} {path}"
     replace(model, about={**model.about, "command": f"{command} -o models/{name}"}).save(options.output)
     for entry in model.about["scores"]:
         line = "{data}, {model}: theme micro-F1 {micro_f1[value]:.2f} [{micro_f1[low]:.2f}, {micro_f1[high]:.2f}]"

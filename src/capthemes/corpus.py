@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ class Shard:
     def read(self) -> Iterator[Paragraph]:
         """The shard's paragraphs; `meta` holds document, position and every other column of the input.
 
+        A row without an id is called file:place, the place being its line (csv), byte (jsonl) or row (parquet).
+
         Raises InputError for a row or file that cannot be read, with file and line or byte.
         """
         return READERS[self.format](self)
@@ -77,15 +80,17 @@ def split(inputs: Sequence[str | Path], source: Source | None = None) -> list[Sh
     """
     source = source or Source()
     shards: list[Shard] = []
-    for path in map(Path, inputs):
+    paths = [Path(path) for path in inputs]
+    root = _common_root([path for path in paths if path != STANDARD_INPUT])
+    for path in paths:
         if path == STANDARD_INPUT:
             if source.format == "parquet" or any(STANDARD_INPUT in shard.files for shard in shards):
                 raise InputError("standard input is read once, and not as parquet; write it to a file first")
             shards.append(Shard(source.format or "txt", (path,), path, source))
         elif path.is_dir():
-            shards.extend(_split_folder(path, source))
+            shards.extend(_split_folder(path, root, source))
         else:
-            shards.extend(_split_file(path, path.parent, source))
+            shards.extend(_split_file(path, root, source))
     if not shards:
         raise InputError("no input; give files, folders, or - for standard input")
     return shards
@@ -137,7 +142,13 @@ def _rows(table: "pyarrow.Table") -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _split_folder(folder: Path, source: Source) -> Iterator[Shard]:
+def _common_root(paths: Sequence[Path]) -> Path:
+    """What documents are named relative to: the one folder, or the nearest folder that holds all inputs."""
+    folders = [str((path if path.is_dir() else path.parent).absolute()) for path in paths]
+    return Path(os.path.commonpath(folders)) if folders else Path()
+
+
+def _split_folder(folder: Path, root: Path, source: Source) -> Iterator[Shard]:
     found = [
         p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix.lower() in ENDINGS and not _hidden(p, folder)
     ]
@@ -149,14 +160,14 @@ def _split_folder(folder: Path, source: Source) -> Iterator[Shard]:
         if group and (
             form not in ("txt", "md") or ENDINGS[group[0].suffix.lower()] != form or len(group) == SHARD_FILES
         ):
-            yield Shard(ENDINGS[group[0].suffix.lower()], tuple(group), folder, source)
+            yield Shard(ENDINGS[group[0].suffix.lower()], tuple(group), root, source)
             group = []
         if form in ("txt", "md"):
             group.append(path)
         else:
-            yield from _split_file(path, folder, source)
+            yield from _split_file(path, root, source)
     if group:
-        yield Shard(ENDINGS[group[0].suffix.lower()], tuple(group), folder, source)
+        yield Shard(ENDINGS[group[0].suffix.lower()], tuple(group), root, source)
 
 
 def _hidden(path: Path, folder: Path) -> bool:
@@ -351,7 +362,7 @@ def _shown(path: Path) -> str:
 
 
 def _name(path: Path, root: Path) -> str:
-    return "stdin" if path == STANDARD_INPUT else path.relative_to(root).as_posix()
+    return "stdin" if path == STANDARD_INPUT else path.absolute().relative_to(root).as_posix()
 
 
 READERS: dict[str, Callable[[Shard], Iterator[Paragraph]]] = {

@@ -23,10 +23,3 @@ class AnnotationError(CapthemesError, ValueError):
 
 class ModelError(CapthemesError, ValueError):
     """A model folder that is missing, damaged, or from another codebook or format."""
-
-
-class MissingExtraError(CapthemesError, ImportError):
-    """An optional package that is not installed."""
-
-    def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs an optional package; install it with: pip install 'capthemes[{extra}]'")

@@ -14,7 +14,7 @@ _MARKS = re.compile(r"(?m)^(?:#{1,6}\s+|>\s?|[-*+]\s+(?=\S))")
 
 
 def normalise(text: str) -> str:
-    """Compatibility-composed (NFKC), lower-cased text without lone surrogates or control characters."""
+    """Compatibility-composed (NFKC), lower-cased text without lone surrogates or NUL."""
     safe = text.encode("utf-8", "replace").decode("utf-8")
     return unicodedata.normalize("NFKC", safe).lower().replace("\x00", " ")
 
