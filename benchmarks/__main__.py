@@ -1,17 +1,18 @@
-"""python -m benchmarks data|noise [--real FOLDER]: measure the annotated sets; list the likeliest label errors."""
+"""python -m benchmarks NAME [--real FOLDER]: what is measured of the annotated sets and of the models."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
 
-from benchmarks import data, noise
+from benchmarks import ablation, data, models, noise
+from benchmarks.sheet import sources
 from capthemes import annotations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["data", "noise"])
+    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise"])
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
@@ -20,9 +21,17 @@ def main() -> None:
     if options.name == "data":
         data.run(options.real)
         return
+    if options.name == "models":
+        models.run()
+        return
+    if options.name.startswith("ablation"):
+        if options.real is None:
+            parser.error("the ablation is measured on published text: --real FOLDER")
+        (ablation.run if options.name == "ablation" else ablation.run_encoder)(options.real)
+        return
     gold = annotations.paragraphs("written")
     if options.real is not None:
-        gold += annotations.hydrate(options.real / "pool.jsonl").paragraphs
+        gold += annotations.hydrate(sources(options.real)).paragraphs
     for paragraph, doubtful in noise.suspects(gold, options.n):
         sys.stdout.write(json.dumps({"id": paragraph.id, "doubtful": doubtful}) + "\n")
 

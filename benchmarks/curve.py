@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from capthemes.annotations import folds
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
+from capthemes.evaluation import decided
 from capthemes.families.linear import Linear
 from capthemes.metrics import evaluate
 from capthemes.records import Paragraph
-from capthemes.training import decided, out_of_fold
 
 SIZES = (250, 500, 1000, 2000, 4000, 8000)
 SEEDS = (0, 1)
@@ -19,7 +20,10 @@ SEEDS = (0, 1)
 def measure(
     written: Sequence[Paragraph], references: Sequence[Paragraph], dev: Sequence[Paragraph]
 ) -> list[dict[str, Any]]:
-    """Mean scores over two draws of each size from written only, published only, and both."""
+    """Mean scores over two draws of each size (one of the whole) from written only, published only, and both.
+
+    Of each draw four fifths train the model and one fifth fits its decision.
+    """
     found = []
     for name, source in (("written", written), ("published", references), ("both", [*written, *references])):
         sizes = [*(size for size in SIZES if size < len(source)), len(source)]
@@ -43,9 +47,11 @@ def lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _scores(source: Sequence[Paragraph], size: int, seed: int, dev: Sequence[Paragraph]) -> dict[str, float]:
     rows = np.random.default_rng(seed).permutation(len(source))[:size]
-    training, codebook = [source[i] for i in rows], Codebook.load()
-    decision = Decision.fit(out_of_fold(training, codebook, "linear", seed), training)
-    fitted = Linear.fit(training, codebook, seed)
+    drawn, codebook = [source[i] for i in rows], Codebook.load()
+    others, fifth = folds(drawn, 5, seed)[0]
+    fitted = Linear.fit([drawn[i] for i in others], codebook, seed)
+    unseen = [drawn[i] for i in fifth]
+    decision = Decision.fit(fitted.predict_proba([p.text for p in unseen]), unseen)
     probabilities = decision.calibrate(fitted.predict_proba([p.text for p in dev]))
     found = evaluate(dev, probabilities, decided(dev, decision.decide(probabilities)))
     return {

@@ -1,16 +1,19 @@
 """The annotated sets, measured: counts, agreement, leaks, fingerprints, learning curve; shown in the data sheet."""
 
+import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks import curve, fingerprints, leaks
+from benchmarks.sheet import filled, sources
 from capthemes import annotations
 from capthemes.agreement import agreement
 from capthemes.codebook import Codebook
+from capthemes.corpus import split
 from capthemes.metrics import Score
 from capthemes.records import Paragraph
 
@@ -30,14 +33,25 @@ def run(real: Path | None) -> None:
     results["agreement"] = agreements(codebook)
     written = annotations.paragraphs("written")
     if real is not None:
-        references = annotations.hydrate(real / "pool.jsonl").paragraphs
+        splits = {name: annotations.hydrate(sources(real), split=name).paragraphs for name in annotations.SPLITS}
+        references = [paragraph for part in splits.values() for paragraph in part]
         dev = annotations.paragraphs(real / "dev.jsonl")
-        results["leaks"] = leaks.measure(written, {"pool": references, "dev": dev})
-        results["fingerprints"] = fingerprints.measure(written, references)
+        published = {"dev": dev, **{path.name.split(".")[0]: list(_unread(path)) for path in sources(real)}}
+        published["articles"] = [p for shard in split([real / "articles"]) for p in shard.read()]
+        results["leaks"] = leaks.measure(written, splits, published)
+        results["fingerprints"]["now"] = fingerprints.measure(written, references)
         results["curve"] = curve.measure(written, references, dev)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     SHEET.write_text(rendered(SHEET.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+def _unread(path: Path) -> Iterator[Paragraph]:
+    """The paragraphs of a jsonl file, gzipped or not, without labels."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            yield Paragraph(row["id"], row["text"])
 
 
 def language(row: dict[str, Any] | Paragraph) -> str:
@@ -97,17 +111,14 @@ def agreements(codebook: Codebook) -> dict[str, Any]:
 
 def rendered(sheet: str, results: dict[str, Any]) -> str:
     """The data sheet with each marked place filled from the results."""
-    for name, lines in {
+    parts = {
         "counts": _count_lines(results["counts"]),
         "agreement": _agreement_lines(results["agreement"]),
         "leaks": leaks.lines(results["leaks"]),
         "fingerprints": fingerprints.lines(results["fingerprints"]),
         "curve": curve.lines(results["curve"]),
-    }.items():
-        before, rest = sheet.split(f"<!-- {name} -->\n", 1)
-        _, after = rest.split(f"<!-- /{name} -->", 1)
-        sheet = before + f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- /{name} -->" + after
-    return sheet
+    }
+    return filled(sheet, parts)
 
 
 def _count_lines(found: dict[str, Any]) -> list[str]:

@@ -36,17 +36,19 @@ def measure(written: Sequence[Paragraph], real: Sequence[Paragraph]) -> dict[str
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
+    """Of `found` by time ("before", "now") and language: a table, and the telling words."""
     rows = [
-        "| language | writers | naming the writer | chance | written against published, AUROC |",
-        "|---|---|---|---|---|",
+        "| when | language | writers | naming the writer | chance | written against published, AUROC |",
+        "|---|---|---|---|---|---|",
     ]
-    for name, part in found.items():
-        rows.append(
-            f"| {name} | {part['writers']} | {part['accuracy']:.2f} | {part['chance']:.2f} | {part['auroc']:.3f} |"
-        )
-    for name, part in found.items():
-        rows += ["", f"{name}, most telling of writing: {', '.join(part['written'])}."]
-        rows += ["", f"{name}, most telling of published text: {', '.join(part['published'])}."]
+    each = [(when, name, part) for when, by_language in found.items() for name, part in by_language.items()]
+    for when, name, part in each:
+        numbers = f"{part['accuracy']:.2f} | {part['chance']:.2f} | {part['auroc']:.3f}"
+        rows.append(f"| {when} | {name} | {part['writers']} | {numbers} |")
+    for when, name, part in each:
+        rows += ["", f"{name}, {when}, most telling of writing: {', '.join(part['written'])}."]
+        if when == "now":
+            rows += ["", f"{name}, most telling of published text: {', '.join(part['published'])}."]
     return rows
 
 

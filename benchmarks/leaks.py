@@ -43,17 +43,26 @@ def pairs(ones: Sequence[Paragraph], others: Sequence[Paragraph] | None = None) 
     )
 
 
-def measure(written: Sequence[Paragraph], real: Mapping[str, Sequence[Paragraph]]) -> dict[str, Any]:
-    """Counts of sharing and of near-duplicate pairs; versions of one group are not held against one another."""
+def measure(
+    written: Sequence[Paragraph], references: Mapping[str, Sequence[Paragraph]], real: Mapping[str, Sequence[Paragraph]]
+) -> dict[str, Any]:
+    """Counts of sharing and of near-duplicate pairs; versions of one group are not held against one another.
+
+    `references` are by split, `real` by file name; a paragraph is not held against itself.
+    """
     group = {p.id: p.meta.get("group") or p.id for p in written}
     writer = {p.id: p.meta["writer"] for p in written}
     within = [pair for pair in pairs(written) if group[pair[0]] != group[pair[1]]]
+    split = {p.id: name for name, part in references.items() for p in part}
+    published = [p for part in references.values() for p in part]
     found = {
         "written": _counted(within),
         "written, two writers": _counted(p for p in within if writer[p[0]] != writer[p[1]]),
+        "references, two splits": _counted(p for p in pairs(published) if split[p[0]] != split[p[1]]),
     }
     for name, paragraphs in real.items():
         found[f"written and {name}"] = _counted(pairs(written, paragraphs))
+    found["references and dev"] = _counted(pairs(published, real["dev"]))
     return found
 
 

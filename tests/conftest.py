@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,60 @@ def land_paragraphs() -> list[Paragraph]:
         ):
             made.append(Paragraph(f"p{len(made)}", text, tuple(Label(*label) for label in labels), {"doc": f"d{i}"}))
     return made
+
+
+@pytest.fixture
+def one_theme(tmp_path: Path, land_paragraphs) -> tuple[Path, list[Paragraph]]:
+    """A codebook of one theme without stances or voices, and the land paragraphs labelled by it."""
+    path = tmp_path / "one.md"
+    path.write_text(
+        "# One theme, version 1\n\n| theme | Chinese | what it covers | stance target |\n|---|---|---|---|\n"
+        "| `farmland` | 耕地 | Arable land | its protection |\n",
+        encoding="utf-8",
+    )
+    kept = [tuple(Label(x.theme) for x in p.labels if x.theme == "farmland") for p in land_paragraphs]
+    return path, [replace(p, labels=labels) for p, labels in zip(land_paragraphs, kept, strict=True)]
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory) -> str:
+    """A BERT of two thin layers and a hundred pieces, never trained: what takes hours at full size takes a second."""
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("encoder")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz0123456789.,", "land", "plant"]
+    (folder / "vocab.txt").write_text("\n".join([*pieces, *(f"##{piece}" for piece in pieces[5:])]), encoding="utf-8")
+    transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = transformers.BertConfig(vocab_size=2 * len(pieces) - 5, **shape)
+    pytest.importorskip("torch").manual_seed(0)
+    transformers.BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def options(tiny_encoder, tmp_path_factory) -> dict[str, dict]:
+    """What each family needs to be fitted in a test beyond paragraphs and a codebook."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+
+    return {
+        "pipeline": {"estimator": make_pipeline(TfidfVectorizer(), OneVsRestClassifier(LogisticRegression()))},
+        "transformer": {"encoder": tiny_encoder},
+        "zeroshot": {"encoder": nli(tiny_encoder, tmp_path_factory.mktemp("nli"))},
+    }
+
+
+def nli(encoder: str, folder: Path) -> str:
+    """A language-inference model of the same make, which knows nothing."""
+    import transformers
+
+    named = {0: "contradiction", 1: "neutral", 2: "entailment"}
+    config = transformers.BertConfig.from_pretrained(encoder, id2label=named, label2id={v: k for k, v in named.items()})
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    transformers.BertTokenizerFast.from_pretrained(encoder).save_pretrained(folder)
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

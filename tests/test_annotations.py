@@ -67,7 +67,7 @@ def test_references_are_hydrated_by_hash_from_a_file(tmp_path):
     assert not annotations.is_by_reference("starter")
     for bad, message in (
         ("none", "cannot be read"),
-        ("refs/train.jsonl", "train.jsonl:1: not a JSON object with 'text'"),
+        ("refs/train.jsonl", "train.jsonl:1: not a JSON object with a 'text'"),
     ):
         with pytest.raises(InputError, match=message):
             annotations.hydrate(tmp_path / bad, str(folder))
@@ -188,11 +188,20 @@ def test_the_hub_can_read_every_config_of_the_data_sheet_as_it_stands(tmp_path):
     assert {"written", "references", "rules", "starter"} <= set(configs)
     for config in configs:
         splits = datasets.load_dataset(str(folder), config, cache_dir=str(tmp_path))
-        assert all(part.num_rows > 0 and {"id", "labels"} <= set(part.column_names) for part in splits.values())
+        columns = {"chinese", "english"} if config == "glossary" else {"id", "labels"}
+        assert all(part.num_rows > 0 and columns <= set(part.column_names) for part in splits.values())
     assert (
         annotations.load("written")["test"].to_list()
         == datasets.load_dataset(str(folder), cache_dir=str(tmp_path))["test"].to_list()
     )
+
+
+def test_the_glossary_has_the_debates_words_once_each():
+    words = annotations.glossary()
+    rows = (home("annotations") / "glossary.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(words) == len(rows) > 10_000
+    assert {"产能", "过剩", "内卷"} <= set(words)
+    assert all(word and gloss == gloss.strip().lower() and gloss for word, gloss in words.items())
 
 
 def test_every_rule_of_the_codebook_has_minimal_pairs_whose_sides_differ():

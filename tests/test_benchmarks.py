@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from benchmarks import data, leaks
+from benchmarks import ablation, data, leaks
 
 from capthemes.codebook import Codebook
 from capthemes.records import Paragraph
@@ -29,12 +29,15 @@ def test_near_duplicates_are_found_within_and_against():
     assert [pair[:2] for pair in leaks.pairs(ones)] == [("a", "b")]
     assert leaks.pairs(ones)[0][2] == 1.0
     assert leaks.pairs(ones[2:], ones[:2]) == []
-    found = leaks.measure(ones, {"real": [paragraph("r", text)]})
+    published = [paragraph("r", text)]
+    found = leaks.measure(ones, {"train": [paragraph("t", text)], "test": [paragraph("u", text)]}, {"dev": published})
     assert found["written"] == {"sharing": 1, "near": 1, "largest": 1.0}
     assert found["written, two writers"]["near"] == 0
-    assert found["written and real"]["near"] == 2
+    assert found["written and dev"]["near"] == 2
+    assert found["references, two splits"]["near"] == 1
+    assert found["references and dev"]["near"] == 2
     grouped = [paragraph("a", text, group="g"), paragraph("b", text, group="g")]
-    assert leaks.measure(grouped, {})["written"]["sharing"] == 0
+    assert leaks.measure(grouped, {}, {"dev": []})["written"]["sharing"] == 0
 
 
 @pytest.mark.skipif(not data.RESULTS.exists(), reason="the sets have not been measured yet")
@@ -45,6 +48,12 @@ def test_the_data_sheet_shows_what_was_measured_last_and_it_is_not_stale():
     codebook = Codebook.load()
     assert results["codebook"] == codebook.version
     assert results["counts"] == json.loads(json.dumps(data.counts(codebook)))
+
+
+def test_the_ablation_shows_what_was_measured_last():
+    sheet = ablation.SHEET.read_text(encoding="utf-8")
+    assert ablation.rendered(sheet) == sheet
+    assert "| n-grams, both |" in sheet
 
 
 def test_cards_are_drawn_again_to_the_same_words():

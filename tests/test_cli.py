@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -65,20 +66,55 @@ def test_codebook_and_models(capsys):
     assert "fast" in capsys.readouterr().out
 
 
-def test_train_writes_a_model_that_labels(tmp_path, land_codebook, land_paragraphs, capsys):
-    with (tmp_path / "land.jsonl").open("w", encoding="utf-8") as file:
-        for p in land_paragraphs:
-            labels = [{"theme": x.theme, "stance": x.stance, "voice": x.voice} for x in p.labels]
-            file.write(json.dumps({"id": p.id, "text": p.text, "labels": labels, **p.meta}) + "\n")
-    data, model = str(tmp_path / "land.jsonl"), str(tmp_path / "mine")
-    assert main(["train", "--data", data, "--codebook", str(land_codebook), "--measure", data, "-o", model]) == 0
+@pytest.fixture
+def land(tmp_path, land_paragraphs):
+    """The land paragraphs in two files, whole documents in each."""
+    for name, part in (("most", land_paragraphs[:28]), ("rest", land_paragraphs[28:])):
+        with (tmp_path / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            for p in part:
+                labels = [{"theme": x.theme, "stance": x.stance, "voice": x.voice} for x in p.labels]
+                file.write(json.dumps({"id": p.id, "text": p.text, "labels": labels, **p.meta}) + "\n")
+    return str(tmp_path / "most.jsonl"), str(tmp_path / "rest.jsonl")
+
+
+def test_train_writes_a_model_that_labels_and_is_evaluated(tmp_path, land, land_codebook, capsys):
+    most, rest = land
+    model = str(tmp_path / "mine")
+    assert main(["train", "--data", most, "--codebook", str(land_codebook), "--measure", rest, "-o", model]) == 0
     assert "mine: theme micro-F1" in capsys.readouterr().out
-    assert main(["label", data, "-m", model, "-o", str(tmp_path / "o.csv")]) == 0
+    manifest = json.loads((tmp_path / "mine" / "model.json").read_text(encoding="utf-8"))
+    assert manifest["about"]["command"].endswith(f"--data {most} --measure {rest} -o models/mine")
+    assert main(["label", most, "-m", model, "-o", str(tmp_path / "o.csv")]) == 0
     assert set(pandas.read_csv(tmp_path / "o.csv").theme.dropna()) == {"industrial_land", "farmland"}
+    capsys.readouterr()
+    assert main(["evaluate", rest, "--model", model]) == 0
+    assert re.search(r"farmland +3 +1\.00 +1\.00 +1\.00", capsys.readouterr().out)
+    assert main(["evaluate", rest, "--model", model, "--model", "fast"]) == 1
+    assert "have different codebooks" in capsys.readouterr().err
+
+
+def test_evaluate_prints_scores_with_intervals_and_signatures(capsys):
+    assert main(["evaluate", "starter/train", "--model", "fast", "--model", "fast"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("theme micro-F1") == 2
+    assert len(re.findall(r"overcapacity +\d+( +\d\.\d\d){3} \[\d\.\d\d, \d\.\d\d\]( +\d\.\d\d){2}\s", shown)) == 2
+    assert shown.count("data:starter/train@") == 2
+    assert max(map(len, shown.splitlines()[:8])) <= 80
+
+
+def test_train_refuses_what_is_not_apart_and_options_of_others(tmp_path, land, land_codebook, capsys):
+    most, rest = land
+    end = ["--codebook", str(land_codebook), "-o", str(tmp_path / "mine")]
+    for option in ("--dev", "--measure"):
+        assert main(["train", "--data", most, option, most, *end]) == 1
+        assert "also trained on; hold whole documents out" in capsys.readouterr().err
+    assert main(["train", "--data", most, "--dev", rest, "--encoder", "x", *end]) == 1
+    assert "the linear family takes no option 'encoder'" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
 
 
 def test_every_command_has_help():
-    for arguments in ([], ["label"], ["codebook"], ["models"], ["train"]):
+    for arguments in ([], ["label"], ["codebook"], ["models"], ["evaluate"], ["train"]):
         run = subprocess.run(
             [sys.executable, "-m", "capthemes.cli", *arguments, "--help"], capture_output=True, text=True
         )

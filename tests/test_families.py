@@ -26,13 +26,20 @@ ODD = [
 
 
 @pytest.fixture(params=sorted(FAMILIES))
-def family(request, land_codebook, land_paragraphs):
-    return family_class(request.param).fit(land_paragraphs, Codebook.load(land_codebook), seed=0)
+def family(request, land_codebook, land_paragraphs, options):
+    named = options.get(request.param, {})
+    return family_class(request.param).fit(land_paragraphs, Codebook.load(land_codebook), seed=0, **named)
 
 
-def same(a, b) -> bool:
+@pytest.fixture
+def tolerance(family) -> float:
+    """None, but for networks, whose sums depend on how a batch was padded."""
+    return 1e-4 if type(family).__name__ in ("Transformer", "ZeroShot") else 0.0
+
+
+def same(a, b, tolerance=0.0) -> bool:
     return all(
-        (x is None and y is None) or np.array_equal(x, y)
+        (x is None and y is None) or np.allclose(x, y, rtol=0, atol=tolerance)
         for x, y in ((a.theme, b.theme), (a.stance, b.stance), (a.voice, b.voice))
     )
 
@@ -54,13 +61,13 @@ def test_no_texts_give_no_rows(family):
     assert family.predict_proba([]).theme.shape == (0, 2)
 
 
-def test_batch_and_order_change_nothing(family, land_paragraphs):
+def test_batch_and_order_change_nothing(family, tolerance, land_paragraphs):
     texts = [p.text for p in land_paragraphs] + ODD
     whole = family.predict_proba(texts)
     backwards = family.predict_proba(texts[::-1])
-    assert same(whole, backwards[np.arange(len(texts))[::-1]])
+    assert same(whole, backwards[np.arange(len(texts))[::-1]], tolerance)
     for i in (0, 17, len(texts) - 1):
-        assert same(whole[i : i + 1], family.predict_proba([texts[i]]))
+        assert same(whole[i : i + 1], family.predict_proba([texts[i]]), tolerance)
 
 
 def test_what_is_saved_loads_to_the_same_probabilities(family, land_paragraphs, land_codebook, tmp_path):
@@ -70,15 +77,19 @@ def test_what_is_saved_loads_to_the_same_probabilities(family, land_paragraphs, 
     assert same(family.predict_proba(texts), loaded.predict_proba(texts))
 
 
-def test_fitting_twice_gives_the_same_bytes(family, land_paragraphs, land_codebook, tmp_path):
+def test_fitting_twice_gives_the_same_bytes(request, family, land_paragraphs, land_codebook, options, tmp_path):
+    name = request.node.callspec.params["family"]
+    if name == "pipeline":
+        pytest.skip("skops numbers what it saves by its place in memory")
+    named = options.get(name, {})
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        type(family).fit(land_paragraphs, Codebook.load(land_codebook), seed=0).save(tmp_path / name)
+        type(family).fit(land_paragraphs, Codebook.load(land_codebook), seed=0, **named).save(tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.lists(st.text(st.characters(codec=None), max_size=80), max_size=5))
 def test_any_text_is_answered(family, texts):
     found = family.predict_proba(texts)
@@ -87,7 +98,9 @@ def test_any_text_is_answered(family, texts):
 
 
 def test_an_unknown_family_lists_the_known_ones():
-    with pytest.raises(ModelError, match="no family 'magic'; there are: keywords, linear"):
+    with pytest.raises(
+        ModelError, match="no family 'magic'; there are: keywords, linear, pipeline, transformer, zeroshot"
+    ):
         family_class("magic")
 
 

@@ -67,17 +67,29 @@ def paragraphs(source: str | Path, split: str | None = None, codebook: Codebook 
 
 
 def hydrate(
-    texts: str | Path | Mapping[str, str | Path], name: str = "references", split: str | None = None
+    texts: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
+    name: str = "references",
+    split: str | None = None,
+    codebook: Codebook | None = None,
 ) -> Hydrated:
     """Paragraphs by reference joined with texts that the user brings; each counts only if its SHA-256 agrees.
 
-    `texts` is a jsonl file whose rows have a "text", or the git checkouts of the sources by repository
-    ({"owner/name": "path/of/checkout"}). The answer has the paragraphs found and counts the missing by repository.
+    `texts` is a jsonl file whose rows have a "text" (.gz as well), several of them, or git checkouts by repository
+    ({"owner/name": "path/of/checkout"}). The answer has the paragraphs found, with those of the set that have their
+    text already, and counts the missing by repository.
 
     Raises AnnotationError for an unknown set or split, InputError for texts that cannot be read.
     """
-    brought = {key: Path(path) for key, path in texts.items()} if isinstance(texts, Mapping) else Path(texts)
-    return join([p for p in _gather(name, split) if _by_reference(p)], brought)
+    wanted = _gather(name, split, codebook)
+    if isinstance(texts, Mapping):
+        return join(wanted, {key: Path(path) for key, path in texts.items()})
+    return join(wanted, [Path(texts)] if isinstance(texts, str | Path) else [Path(path) for path in texts])
+
+
+def glossary() -> dict[str, str]:
+    """Chinese words of the debate, the commonest first, each with the English that a translator would use."""
+    with (home("annotations") / "glossary.jsonl").open(encoding="utf-8") as file:
+        return {row["chinese"]: row["english"] for row in map(json.loads, file)}
 
 
 def annotators(name: str, codebook: Codebook | None = None) -> dict[str, dict[str, tuple[Label, ...]]]:
@@ -98,9 +110,9 @@ def annotators(name: str, codebook: Codebook | None = None) -> dict[str, dict[st
     return found
 
 
-def is_by_reference(source: str | Path, codebook: Codebook | None = None) -> bool:
-    """Whether any of a set's paragraphs stands for a published text by its hash. Raises as `paragraphs`."""
-    return any(_by_reference(paragraph) for paragraph in _gather(source, None, codebook))
+def is_by_reference(source: str | Path, split: str | None = None, codebook: Codebook | None = None) -> bool:
+    """Whether any paragraph of a set or split stands for a published text by its hash. Raises as `paragraphs`."""
+    return any(_by_reference(paragraph) for paragraph in _gather(source, split, codebook))
 
 
 def fingerprint(labelled: Sequence[Paragraph]) -> str:

@@ -1,11 +1,12 @@
 """The card: a model's README.md, rendered from its manifest for a person to read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capthemes.codebook import Codebook
 
 INTERVAL = "Values in brackets are 95% intervals from a bootstrap over documents."
+WATTS = 15  # of a busy server core with its share of memory and cooling: an assumption
 OVERALL = {
     "micro_f1": "theme micro-F1",
     "macro_f1": "theme macro-F1",
@@ -38,28 +39,81 @@ def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
         "```",
         "",
     ]
-    if trained := about.get("trained_on"):
-        lines += ["## Trained on", ""]
-        lines += [f"- {d['name']}: {d['paragraphs']:,} paragraphs, sha256 `{d['sha256'][:12]}`" for d in trained]
-        lines += ["", f"Seed {about['seed']}, capthemes {about['capthemes']}."]
-        if about.get("command"):
-            lines += [f"Regenerate the model, this card and every figure in it: `{about['command']}`"]
-        lines += [""]
+    lines += _training(about)
     scores = about.get("scores", [])
     if scores:
         lines += ["## Scores", "", *_overall(scores), "", INTERVAL + " Stance and voice are given the gold theme.", ""]
-        held_out = [entry for entry in scores if entry["model"] == name][:2][-1]  # the first is cross-validated
-        lines += ["## By theme", "", f"On {held_out['data']}.", "", *_by_theme(held_out)]
-        lines += ["", "## Signatures", "", *[f"- `{entry['signature']}`" for entry in scores], ""]
+        own = [entry for entry in scores if entry["model"] == name]
+        held_out = own[1:] or own or scores  # the first has the paragraphs that the decision was fitted on
+        for entry in held_out:
+            lines += [f"## By theme, {entry['data']}", "", *_by_theme(entry), ""]
+        if "confusions" in held_out[0]:
+            lines += ["## Confusions", "", f"On {held_out[0]['data']}.", "", *_confusions(held_out[0]), ""]
+    if rules := about.get("rules"):
+        lines += ["## The codebook's rules", "", *_rules(rules), ""]
+    if versions := about.get("versions"):
+        lines += [
+            "## One paragraph in several languages",
+            "",
+            f"Themes of two versions of one paragraph overlap by {versions['agreement']:.2f} (mean Dice of "
+            f"{versions['pairs']} pairs of `written`'s dev and test splits).",
+            "",
+        ]
+    if scores:
+        lines += ["## Signatures", "", *[f"- `{entry['signature']}`" for entry in scores], ""]
     lines += [*NOT_FOR, ""]
     return "\n".join(lines)
+
+
+def _training(about: Mapping[str, Any]) -> list[str]:
+    if not about.get("trained_on"):
+        return []
+    lines = ["## Trained on", ""]
+    for use, key in (("", "trained_on"), (", for the decision only", "decided_on")):
+        for data in about.get(key, []):
+            lines += [f"- {data['name']}: {data['paragraphs']:,} paragraphs{use}, sha256 `{data['sha256'][:12]}`"]
+    lines += ["", f"Seed {about['seed']}, capthemes {about['capthemes']}."]
+    if training := about.get("training"):
+        watt_hours = training["seconds"] * training["cores"] * WATTS / 3600
+        minutes, cores = max(1, round(training["seconds"] / 60)), training["cores"]
+        lines += [
+            f"Trained in {minutes} minutes on {cores} cores, about {watt_hours:.0f} watt-hours at {WATTS} watts a core."
+        ]
+    if about.get("command"):
+        lines += [f"Regenerate the model, this card and every figure in it: `{about['command']}`"]
+    return [*lines, ""]
+
+
+def _confusions(entry: Mapping[str, Any]) -> list[str]:
+    """The commonest confusions of themes in a line, and tables of stance and voice, gold in rows."""
+    confused = entry["confusions"]
+    pairs = ", ".join(f"{gold} → {predicted} {n}" for gold, predicted, n in confused["theme"][:12])
+    lines = [f"Themes, gold → predicted, - for none: {pairs or 'none'}."]
+    for part in ("stance", "voice"):
+        counts = {(gold, predicted): n for gold, predicted, n in confused[part]}
+        values = sorted({value for pair in counts for value in pair})
+        if values:
+            lines += ["", f"| gold {part} | {' | '.join(values)} |", "|---" * (len(values) + 1) + "|"]
+            lines += [f"| {a} | {' | '.join(str(counts.get((a, b), 0)) for b in values)} |" for a in values]
+    return lines
+
+
+def _rules(rules: Mapping[str, Sequence[int]]) -> list[str]:
+    """How many minimal pairs are told apart, by part and then rule by rule."""
+    lines = ["Minimal pairs told apart, of all (`annotations/rules.jsonl`)."]
+    for part in ("theme", "stance", "voice"):
+        of_part = {rule: found for rule, found in rules.items() if rule.split()[0] == part}
+        right, pairs = (sum(found[place] for found in of_part.values()) for place in (0, 1))
+        each = ", ".join(f"{rule.split()[1]}: {r}/{n}" for rule, (r, n) in of_part.items())
+        lines += ["", f"- {part}: {right} of {pairs}. By rule: {each}."]
+    return lines
 
 
 def _overall(scores: list[Mapping[str, Any]]) -> list[str]:
     columns = ["data", "model", "paragraphs", *OVERALL.values(), "ECE"]
     rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for entry in scores:
-        cells = " | ".join(_interval(entry[part]) for part in OVERALL)
+        cells = " | ".join(interval(entry[part]) for part in OVERALL)
         rows.append(f"| {entry['data']} | {entry['model']} | {entry['paragraphs']:,} | {cells} | {entry['ece']:.2f} |")
     return rows
 
@@ -71,11 +125,12 @@ def _by_theme(entry: Mapping[str, Any]) -> list[str]:
     ]
     for theme, s in entry["themes"].items():
         rows.append(
-            f"| {theme} | {s['support']} | {s['precision']:.2f} | {s['recall']:.2f} | {_interval(s['f1'])} "
+            f"| {theme} | {s['support']} | {s['precision']:.2f} | {s['recall']:.2f} | {interval(s['f1'])} "
             f"| {s['average_precision']:.2f} | {s['ece']:.2f} |"
         )
     return rows
 
 
-def _interval(score: Mapping[str, float] | None) -> str:
+def interval(score: Mapping[str, float] | None) -> str:
+    """A score as "0.61 [0.56, 0.66]", "-" where there is none."""
     return "-" if score is None else f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"

@@ -2,9 +2,10 @@
 
 import argparse
 import os
+import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from capthemes.errors import CapthemesError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from capthemes.labelling import Summary
 
@@ -45,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_label(
         commands.add_parser("label", help="label files or folders and write a table", description=_label.__doc__)
     )
+    _add_evaluate(
+        commands.add_parser("evaluate", help="score models on labelled paragraphs", description=_evaluate.__doc__)
+    )
     _add_train(commands.add_parser("train", help="train a model on labelled paragraphs", description=_train.__doc__))
 
     codebook = commands.add_parser("codebook", help="show what the labels mean", description=_codebook.__doc__)
@@ -72,15 +77,28 @@ def _add_label(label: argparse.ArgumentParser) -> None:
     label.set_defaults(run=_label)
 
 
+def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
+    add = evaluate.add_argument
+    add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set as written/test")
+    add("--model", action="append", default=[], help="a bundled model or a model's folder; may be given again")
+    add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
+    add("--seed", type=int, default=0, help="of the bootstrap")
+    evaluate.set_defaults(run=_evaluate)
+
+
 def _add_train(train: argparse.ArgumentParser) -> None:
     add = train.add_argument
     sets = "annotated sets' names, as written or written/train; folders of splits, or labelled jsonl files"
     add("--data", required=True, nargs="+", metavar="SET", help=sets)
-    add("--texts", type=Path, metavar="JSONL", help="the texts of sets by reference; without it they are left out")
-    add("--family", default="linear", help="linear or keywords (default: linear)")
+    add("--dev", nargs="+", default=[], metavar="SET", help="sets to fit the decision on, in place of cross-validation")
+    texts = "jsonl files with the texts of sets by reference; without them those sets are left out"
+    add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help=texts)
+    add("--family", default="linear", help="linear, transformer, zeroshot or keywords (default: linear)")
+    encoder = "a folder or a Hub name: what transformer begins from (default: all-MiniLM-L6-v2), or what zeroshot asks"
+    add("--encoder", metavar="ENCODER", help=encoder)
     add("--codebook", type=Path, help="another codebook than the built-in one")
     add("--seed", type=int, default=0)
-    add("--measure", type=Path, metavar="JSONL", help="labelled paragraphs to score the model on; never trained on")
+    add("--measure", metavar="SET", help="a set or labelled jsonl to score the model on, apart from all above")
     add("-o", "--output", required=True, type=Path, metavar="FOLDER", help="the model's folder; its name is its name")
     train.set_defaults(run=_train)
 
@@ -163,30 +181,90 @@ def _models(options: argparse.Namespace) -> None:
     )
 
 
+def _evaluate(options: argparse.Namespace) -> None:
+    """Score models on labelled paragraphs: overall, by language and by theme, with 95% intervals over documents."""
+    from capthemes.errors import ModelError
+    from capthemes.evaluation import scores
+    from capthemes.model import DEFAULT, load
+    from capthemes.training import gather
+
+    console = _console()
+    models = [load(name) for name in options.model or [DEFAULT]]
+    for model in models[1:]:
+        if model.codebook != models[0].codebook:
+            raise ModelError(f"{models[0].id} and {model.id} have different codebooks; evaluate them one by one")
+    data, left_out = gather([options.data], options.texts, models[0].codebook)
+    for line in left_out:
+        sys.stderr.write(f"capthemes: {line}\n")
+    name = _data_name(options.data)
+    signatures = []
+    for model in models:
+        entries = scores(model, data[options.data], name, options.seed)
+        for table in _score_tables(model.id, entries):
+            console.print(table, highlight=False)
+        signatures += [entry["signature"] for entry in entries]
+    for signature in signatures:
+        console.print(signature, highlight=False, markup=False, soft_wrap=True)
+
+
+def _score_tables(model: str, entries: Sequence[Mapping[str, Any]]) -> Iterator["Table"]:
+    """A model's scores, a column for each language, and by theme on all paragraphs."""
+    from rich.table import Table
+
+    from capthemes.card import OVERALL, interval
+
+    overall = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    overall.add_column(model)
+    for entry in entries:
+        data = entry["data"].removeprefix(f"{entries[0]['data']}, ")
+        overall.add_column(f"{data}\n{entry['paragraphs']} paragraphs", overflow="fold")
+    for part, title in OVERALL.items():
+        overall.add_row(title, *(interval(entry[part]) for entry in entries))
+    overall.add_row("ECE", *(f"{entry['ece']:.2f}" for entry in entries), end_section=True)
+    yield overall
+    themes = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("theme", "gold", "precision", "recall", "F1", "AP", "ECE"):
+        themes.add_column(column, justify="left" if column == "theme" else "right", no_wrap=True)
+    for theme, s in entries[0]["themes"].items():
+        parts = [f"{s[part]:.2f}" for part in ("precision", "recall", "average_precision", "ece")]
+        themes.add_row(theme, str(s["support"]), *parts[:2], interval(s["f1"]), *parts[2:])
+    yield themes
+
+
+def _data_name(data: str) -> str:
+    """What signatures call a set or file: its last two parts, without an ending."""
+    return "/".join(Path(data.removesuffix(".jsonl")).parts[-2:]) or data
+
+
 def _train(options: argparse.Namespace) -> None:
     """Train a model: cross-validate, fit its decision on unseen predictions, refit on all, save it with its card."""
     from dataclasses import replace
 
-    from capthemes.annotations import paragraphs
     from capthemes.codebook import Codebook
     from capthemes.model import check_folder
-    from capthemes.training import gather, measure, train
+    from capthemes.training import check_apart, gather, measure, train
 
     console, codebook = _console(), Codebook.load(options.codebook)
     name = options.output.resolve().name
-    gold = paragraphs(options.measure, codebook=codebook) if options.measure else []
     check_folder(options.output)
     data, left_out = gather(options.data, options.texts, codebook)
-    for line in left_out:
+    dev, left_out_of_dev = gather(options.dev, options.texts, codebook) if options.dev else ({}, [])
+    gold, left_out_of_gold = gather([options.measure], options.texts, codebook) if options.measure else ({}, [])
+    for part in gold.values():
+        check_apart([p for trained in (data, dev) for found in trained.values() for p in found], part, options.measure)
+    for line in left_out + left_out_of_dev + left_out_of_gold:
         sys.stderr.write(f"capthemes: {line}\n")
-    model = train(data, name=name, family=options.family, codebook=codebook, seed=options.seed)
-    if gold:
-        model = measure(model, gold, f"{options.measure.parent.name}/{options.measure.stem}", options.seed)
-    command = f"capthemes train --data {' '.join(options.data)} --family {options.family} --seed {options.seed}"
-    for option in ("codebook", "texts", "measure"):
-        if path := getattr(options, option):
-            command += f" --{option} {path}"
-    replace(model, about={**model.about, "command": f"{command} -o models/{name}"}).save(options.output)
+    own = {"encoder": options.encoder} if options.encoder else {}
+    model = train(data, name=name, family=options.family, dev=dev, codebook=codebook, seed=options.seed, **own)
+    if options.measure:
+        model = measure(model, gold[options.measure], _data_name(options.measure), options.seed)
+    command = ["capthemes", "train", "--family", options.family, "--seed", str(options.seed)]
+    for option in ("encoder", "codebook", "data", "dev", "texts", "measure"):
+        if value := getattr(options, option):
+            command += [f"--{option}", *(map(str, value) if isinstance(value, list) else [str(value)])]
+    replace(model, about={**model.about, "command": shlex.join([*command, "-o", f"models/{name}"])}).save(
+        options.output
+    )
     for entry in model.about["scores"]:
         line = "{data}, {model}: theme micro-F1 {micro_f1[value]:.2f} [{micro_f1[low]:.2f}, {micro_f1[high]:.2f}]"
         console.print(line.format(**entry), highlight=False, markup=False)

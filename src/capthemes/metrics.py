@@ -1,5 +1,6 @@
 """Scores: gold labels against predicted ones, with intervals from a bootstrap over documents and a signature."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,19 +58,23 @@ class ThemeScore:
 class Evaluation:
     """All scores of one model on one set of paragraphs.
 
-    `macro_f1` is over the themes that the gold labels have. Stance and voice are scored given the gold
-    theme, macro over the values that the gold labels have; None where the model or the data has none.
+    `macro_f1` is over the themes that the gold labels have, None where they have none. Stance and voice are
+    scored given the gold theme, macro over the values that the gold labels have; None where the model or the
+    data has none.
+    `confusions` counts (gold, predicted) for "theme", "stance" and "voice", the right ones among the latter two;
+    for a theme the two that stand for one another in a paragraph, "-" where none does.
     """
 
     paragraphs: int
     documents: int
     themes: dict[str, ThemeScore]
     micro_f1: Score
-    macro_f1: Score
+    macro_f1: Score | None
     stance_macro_f1: Score | None
     stance_accuracy: Score | None
     voice_macro_f1: Score | None
     ece: float
+    confusions: dict[str, list[tuple[str, str, int]]]
 
 
 def evaluate(
@@ -105,11 +110,16 @@ def evaluate(
         documents=int(documents.max(initial=-1)) + 1,
         themes=themes,
         micro_f1=_score(_f1(total.sum(axis=0)), _f1(resampled.sum(axis=1))),
-        macro_f1=_score(_f1(total[has]).mean(), _f1(resampled[:, has]).mean(axis=1)),
+        macro_f1=_score(_f1(total[has]).mean(), _f1(resampled[:, has]).mean(axis=1)) if has.any() else None,
         stance_macro_f1=_macro(probabilities.stance, stance, weights),
         stance_accuracy=_accuracy(probabilities.stance, stance, weights),
         voice_macro_f1=_macro(probabilities.voice, voice, weights),
         ece=float(np.mean([theme.ece for theme in themes.values()])),
+        confusions={
+            "theme": _theme_confusions(gold, decided),
+            "stance": _given_confusions(probabilities.stance, stance, probabilities.stances),
+            "voice": _given_confusions(probabilities.voice, voice, probabilities.voices),
+        },
     )
 
 
@@ -173,6 +183,24 @@ def _macro(values: Array | None, gold: Indices | None, weights: Array) -> Score 
     stacked = np.stack(per_value, axis=1)  # (labels, values, 3)
     resampled = np.einsum("bn,nvk->bvk", weights[:, rows], stacked)
     return _score(_f1(stacked.sum(axis=0)).mean(), _f1(resampled).mean(axis=1))
+
+
+def _theme_confusions(gold: Sequence[Paragraph], decided: Sequence[Paragraph]) -> list[tuple[str, str, int]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for wanted, got in zip(gold, decided, strict=True):
+        themes = [{label.theme for label in side.labels or ()} for side in (wanted, got)]
+        missed, extra = sorted(themes[0] - themes[1]), sorted(themes[1] - themes[0])
+        counts.update((a, b) for a in missed or ["-"] for b in extra or ["-"] if a != b)
+    return [(*pair, count) for pair, count in counts.most_common()]
+
+
+def _given_confusions(values: Array | None, gold: Indices | None, names: Sequence[str]) -> list[tuple[str, str, int]]:
+    if values is None or gold is None:
+        return []
+    rows, themes, truth = gold
+    guess = values[rows, themes].argmax(axis=1)
+    counts = Counter((names[a], names[b]) for a, b in zip(truth.tolist(), guess.tolist(), strict=True))
+    return [(*pair, count) for pair, count in sorted(counts.items())]
 
 
 def _accuracy(values: Array | None, gold: Indices | None, weights: Array) -> Score | None:

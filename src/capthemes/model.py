@@ -1,10 +1,11 @@
 """A model: a family, a decision and a codebook, in a folder of data files."""
 
+import inspect
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -77,12 +78,15 @@ class Model:
             write_text(fresh / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
             folder.mkdir(exist_ok=True)
             (folder / MANIFEST).unlink(missing_ok=True)  # without it nobody takes the folder for a model
+            for path in folder.iterdir():
+                if path.name not in UNCHECKED:
+                    path.unlink()
             for path in sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST):
                 shutil.move(path, folder / path.name)
 
     @classmethod
-    def load(cls, name: str | Path = DEFAULT) -> Self:
-        """Load a bundled model by name, or any model by its folder.
+    def load(cls, name: str | Path = DEFAULT, **options: Any) -> Self:
+        """Load a bundled model by name, or any model by its folder; `options` go to its family.
 
         Raises ModelError for an unknown name (listing the known ones), a newer format, another codebook, or a
         file that is missing or is not, byte for byte, what was saved.
@@ -95,10 +99,12 @@ class Model:
         decision = Decision.from_json(decision_path.read_text(encoding="utf-8"), str(decision_path))
         if tuple(decision.themes) != codebook.names:
             raise ModelError(f"{decision_path}: its themes are not those of {MANIFEST}; fetch the model anew")
+        kind = family_class(manifest["family"])
+        check_options(manifest["family"], kind.load, options)
         return cls(
             name=manifest["name"],
             family_name=manifest["family"],
-            family=family_class(manifest["family"]).load(folder, codebook),
+            family=kind.load(folder, codebook, **options),
             decision=decision,
             codebook=codebook,
             fingerprint=_fingerprint(manifest),
@@ -122,9 +128,12 @@ class Model:
         }
 
 
-def load(name: str | Path = DEFAULT) -> Model:
-    """Load a bundled model by name ("fast", the default), or any model by its folder. Raises ModelError."""
-    return Model.load(name)
+def load(name: str | Path = DEFAULT, **options: Any) -> Model:
+    """Load a bundled model by name ("fast", the default), or any model by its folder. Raises ModelError.
+
+    `options` go to the model's family: engine="torch" or "onnx" to a transformer, trusted=[types] to a pipeline.
+    """
+    return Model.load(name, **options)
 
 
 def names() -> list[str]:
@@ -138,6 +147,12 @@ def check_folder(folder: Path) -> None:
         raise ModelError(f"{folder} is a file; name a new or empty folder for the model")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise ModelError(f"{folder} holds other things than a model; save into a new or empty folder")
+
+
+def check_options(family: str, of: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise ModelError where a family's `fit` or `load` takes no option of that name."""
+    if unknown := sorted(set(options) - set(inspect.signature(of).parameters)):
+        raise ModelError(f"the {family} family takes no option {unknown[0]!r}; leave it out, or choose another family")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -91,6 +91,12 @@ class Probabilities:
         )
 
 
+def softmax(logits: Array) -> Array:
+    """Probabilities over the last axis."""
+    powered = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powered / powered.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
 def unit(paragraph: Paragraph) -> str:
     """What a paragraph is kept together with in folds and in the bootstrap: its group, document, or itself."""
     return str(paragraph.meta.get("group") or paragraph.meta.get("doc") or paragraph.id)

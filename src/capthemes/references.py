@@ -1,13 +1,14 @@
 """References: published paragraphs known by pointer and hash, found again in the texts that a user brings."""
 
 import csv
+import gzip
 import html
 import io
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,20 +37,23 @@ class Hydrated:
         return "\n".join(lines + [f"  missing from {name}: {count}" for name, count in sorted(self.missing.items())])
 
 
-def join(references: Iterable[Paragraph], texts: Path | Mapping[str, Path]) -> Hydrated:
-    """Give references their texts back, from a jsonl file with "text" in its rows or from git checkouts by repository.
+def join(references: Iterable[Paragraph], texts: Sequence[Path] | Mapping[str, Path]) -> Hydrated:
+    """Give references their texts back, from jsonl files with "text" in their rows or from git checkouts by repository.
 
     A text counts only where its SHA-256 is the reference's: what was changed since is missing.
 
     Raises InputError for a file that cannot be read, or a checkout that is no git repository.
     """
     wanted = list(references)
-    found = _from_file(texts) if isinstance(texts, Path) else _from_checkouts(wanted, texts)
-    hashes = {paragraph.meta["sha256"] for paragraph in wanted}
+    if isinstance(texts, Mapping):
+        found = _from_checkouts(wanted, texts)
+    else:
+        found = (text for path in texts for text in _from_file(path))
+    hashes = {paragraph.meta["sha256"] for paragraph in wanted if not paragraph.text}
     texts_by_hash = {sha256: text for sha256, text in found if sha256 in hashes}
     hydrated, missing = [], dict[str, int]()
     for paragraph in wanted:
-        text = texts_by_hash.get(paragraph.meta["sha256"])
+        text = paragraph.text or texts_by_hash.get(paragraph.meta["sha256"])
         if text is None:
             repository = str(paragraph.meta.get("source", "")).partition("@")[0]
             missing[repository] = missing.get(repository, 0) + 1
@@ -100,17 +104,19 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, str]]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    number = 0  # of the line, for the message
     try:
-        file = path.open(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a jsonl file with the texts") from None
-    with file:
-        for number, line in enumerate(file, 1):
-            try:
+        with opened(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):  # noqa: B007
                 text = json.loads(line)["text"]
-            except (ValueError, KeyError, TypeError):
-                raise InputError(f"{path}:{number}: not a JSON object with 'text'; mend or remove the line") from None
-            yield fingerprint_bytes(text.encode()), text
+                yield fingerprint_bytes(text.encode()), text
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error}); give a jsonl file with the texts") from None
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        raise InputError(
+            f"{path}:{number}: not a JSON object with a 'text' ({error}); mend or remove the line"
+        ) from None
 
 
 def _from_checkouts(references: Iterable[Paragraph], checkouts: Mapping[str, Path]) -> Iterator[tuple[str, str]]:

@@ -13,10 +13,24 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _MARKS = re.compile(r"(?m)^(?:#{1,6}\s+|>\s?|[-*+]\s+(?=\S))")
 
 
+def sound(text: str) -> str:
+    """Text without lone surrogates or NUL, which libraries stumble over."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ")
+
+
+def compatible(text: str) -> str:
+    """Sound text in its compatibility-composed form (NFKC)."""
+    return unicodedata.normalize("NFKC", sound(text))
+
+
 def normalise(text: str) -> str:
-    """Compatibility-composed (NFKC), lower-cased text without lone surrogates or NUL."""
-    safe = text.encode("utf-8", "replace").decode("utf-8")
-    return unicodedata.normalize("NFKC", safe).lower().replace("\x00", " ")
+    """Compatible, lower-cased text."""
+    return compatible(text).lower()
+
+
+def is_han(char: str) -> bool:
+    """Whether a character is an ideograph."""
+    return _HAN.match(char) is not None
 
 
 def script(text: str) -> str:

@@ -8,6 +8,9 @@ from capthemes.families.base import Family
 FAMILIES = {
     "keywords": "capthemes.families.keywords:Keywords",
     "linear": "capthemes.families.linear:Linear",
+    "pipeline": "capthemes.families.pipeline:Pipeline",
+    "transformer": "capthemes.families.transformer:Transformer",
+    "zeroshot": "capthemes.families.zeroshot:ZeroShot",
 }
 
 

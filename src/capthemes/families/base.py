@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from capthemes.codebook import Codebook
 from capthemes.records import Paragraph, Probabilities
@@ -13,7 +13,7 @@ class Family(Protocol):
 
     It is fitted once and does not change while it predicts. `save` writes data files into a folder and
     `load` reads them back to the same probabilities, bit for bit; `load` raises ModelError on files that do
-    not fit together.
+    not fit together. `options` are a family's own; most have none.
     """
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities: ...
@@ -21,7 +21,7 @@ class Family(Protocol):
     def save(self, folder: Path) -> None: ...
 
     @classmethod
-    def load(cls, folder: Path, codebook: Codebook) -> Self: ...
+    def load(cls, folder: Path, codebook: Codebook, **options: Any) -> Self: ...
 
     @classmethod
-    def fit(cls, paragraphs: Sequence[Paragraph], codebook: Codebook, seed: int) -> Self: ...
+    def fit(cls, paragraphs: Sequence[Paragraph], codebook: Codebook, seed: int, **options: Any) -> Self: ...

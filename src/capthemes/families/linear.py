@@ -17,12 +17,13 @@ import numpy as np
 
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, ModelError
-from capthemes.records import Array, Paragraph, Probabilities, label_indices, theme_matrix
+from capthemes.records import Array, Paragraph, Probabilities, label_indices, softmax, theme_matrix
 from capthemes.text import HAN, normalise
 
 RUNS = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+(?:['’-][^\W_{HAN}]+)*")
 IDEOGRAPH = re.compile(f"[{HAN}]")
 SMOOTHING = 0.5  # pseudo-count in the log-odds of a class that the training data never shows
+KEPT = 120_000  # n-grams, those of the largest weights
 LARGE = 1 << 20  # characters in one pass: caps memory, whatever the texts' length
 
 
@@ -54,8 +55,8 @@ class Linear:
             or [np.zeros((0, self._weights.shape[1]))]
         )
         theme = 1 / (1 + np.exp(-(logits[:, :T] + self.tensors["bias"])))
-        stance = _softmax(logits[:, None, T : T + S] + self.tensors["stance_bias"]) if stances else None
-        voice = _softmax(logits[:, None, T + S :] + self.tensors["voice_bias"]) if voices else None
+        stance = softmax(logits[:, None, T : T + S] + self.tensors["stance_bias"]) if stances else None
+        voice = softmax(logits[:, None, T + S :] + self.tensors["voice_bias"]) if voices else None
         return Probabilities(self.codebook.names, stances, voices, theme, stance, voice)
 
     @classmethod
@@ -76,9 +77,13 @@ class Linear:
             tensors[f"{part}_bias"] = own
         tensors["weights"] = np.hstack(columns)
         tensors["idf"] = vectorizer.idf_
+        strength = (np.abs(tensors["weights"]) * tensors["idf"][:, None]).max(axis=1)
+        kept = np.sort(np.argsort(-strength, kind="stable")[:KEPT])  # the rest moves no label
+        for name in ("weights", "idf"):
+            tensors[name] = tensors[name][kept]
         return cls(
             codebook,
-            vectorizer.get_feature_names_out().tolist(),
+            vectorizer.get_feature_names_out()[kept].tolist(),
             {name: tensor.astype(np.float16 if name == "weights" else np.float32) for name, tensor in tensors.items()},
         )
 
@@ -192,8 +197,3 @@ def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         size += len(text)
     if start < len(texts):
         yield texts[start:]
-
-
-def _softmax(logits: Array) -> Array:
-    powered = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powered / powered.sum(axis=-1, keepdims=True), dtype=np.float64)
