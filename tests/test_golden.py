@@ -1,6 +1,7 @@
 """Every bundled model answers as it did when its golden.json was written (python tests/golden.py)."""
 
 import json
+import re
 
 import pytest
 
@@ -17,3 +18,11 @@ def test_answers_are_the_golden_ones(name):
     for now, then in zip(found, golden, strict=True):
         assert now["labels"] == then["labels"]
         assert now["theme"] == pytest.approx(then["theme"], abs=1e-7)
+
+
+@pytest.mark.parametrize("path", sorted(home("models").glob("*/mistakes.md")), ids=lambda path: path.parent.name)
+def test_mistakes_were_read_of_this_very_model(path):
+    """Written by hand, they go stale when a model is trained anew."""
+    first, text = path.read_text(encoding="utf-8").split("\n", 1)
+    assert first == f"# Ten mistakes of {model.load(path.parent).id}"
+    assert len(re.findall(r"(?m)^\d+\. `", text)) == 10

@@ -76,7 +76,7 @@ def test_the_bundled_model_has_no_copy_of_the_codebook(fast):
 
 
 def test_unknown_names_list_the_known_ones():
-    with pytest.raises(ModelError, match="no model 'slow'; bundled: fast"):
+    with pytest.raises(ModelError, match="no model 'slow'; bundled: accurate, fast"):
         capthemes.load("slow")
 
 
