@@ -38,7 +38,7 @@ def test_standard_input(tmp_path, capsys, monkeypatch):
     [
         (["label", "none.txt", "-o", "o.csv"], "no file or folder 'none.txt'"),
         (["label", ".", "-o", "o.csv"], "no readable files"),
-        (["label", ".", "-o", "o.csv", "-m", "slow"], "no model 'slow'; bundled: fast"),
+        (["label", ".", "-o", "o.csv", "-m", "slow"], "no model 'slow'; bundled: accurate, fast"),
         (["codebook", "weather"], "no theme 'weather'"),
         (["codebook", "--file", "none.md"], "no codebook file"),
         (["train", "--data", "none", "-o", "m"], "no annotated set 'none'"),

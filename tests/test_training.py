@@ -93,9 +93,9 @@ def test_unread_paragraphs_are_refused(land_codebook):
 
 def test_sets_by_reference_need_texts_and_what_is_left_out_is_said(tmp_path):
     codebook = Codebook.load()
-    data, left_out = gather(["starter/train", "references/dev"], None, codebook)
+    data, left_out = gather(["starter/train", "references/dev"], [], codebook)
     assert list(data) == ["starter/train"]
-    assert left_out == ["references/dev is by reference and no --texts were given: trained without it"]
+    assert left_out == ["references/dev is by reference and no --texts were given: left out"]
     (tmp_path / "texts.jsonl").write_text('{"text": "nothing that is wanted"}\n')
-    with pytest.raises(AnnotationError, match="nothing to train on in references/dev"):
-        gather(["references/dev"], tmp_path / "texts.jsonl", codebook)
+    with pytest.raises(AnnotationError, match="no paragraphs in references/dev"):
+        gather(["references/dev"], [tmp_path / "texts.jsonl"], codebook)
