@@ -80,7 +80,7 @@ def _training(about: Mapping[str, Any]) -> list[str]:
             f"Trained in {minutes} minutes on {cores} cores, about {watt_hours:.0f} watt-hours at {WATTS} watts a core."
         ]
     if about.get("command"):
-        lines += [f"Regenerate the model, this card and every figure in it: `{about['command']}`"]
+        lines += [f"On data of these hashes this makes the model, its card and every figure: `{about['command']}`"]
     return [*lines, ""]
 
 

@@ -43,22 +43,6 @@ def decided(gold: Sequence[Paragraph], labels: Sequence[tuple[Label, ...]]) -> l
     return [replace(paragraph, labels=found) for paragraph, found in zip(gold, labels, strict=True)]
 
 
-def _by_script(gold: Sequence[Paragraph], data: str) -> dict[str, list[int]]:
-    """Rows of all paragraphs, and of those in either script where there are both."""
-    subsets = {data: list(range(len(gold)))}
-    for name, wanted in (("English", "en"), ("Chinese", "zh")):
-        rows = [row for row, paragraph in enumerate(gold) if script(paragraph.text) == wanted]
-        if 0 < len(rows) < len(gold):
-            subsets[f"{data}, {name}"] = rows
-    return subsets
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    return round(value, 4) if isinstance(value, float) else value
-
-
 def rules_kept(model: Model) -> dict[str, tuple[int, int]]:
     """For each rule of the codebook, how many of its minimal pairs the model tells apart, and how many there are.
 
@@ -110,3 +94,19 @@ def _given_right(pair: Sequence[Paragraph], predictions: Predictions, rule: str)
     values, names = getattr(found, part), getattr(found, f"{part}s")
     rows, themes, truth = label_indices(pair, found.themes, names, part)
     return bool((values[rows, themes].argmax(axis=1) == truth).all())
+
+
+def _by_script(gold: Sequence[Paragraph], data: str) -> dict[str, list[int]]:
+    """Rows of all paragraphs, and of those in either script where there are both."""
+    subsets = {data: list(range(len(gold)))}
+    for name, wanted in (("English", "en"), ("Chinese", "zh")):
+        rows = [row for row, paragraph in enumerate(gold) if script(paragraph.text) == wanted]
+        if 0 < len(rows) < len(gold):
+            subsets[f"{data}, {name}"] = rows
+    return subsets
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return round(value, 4) if isinstance(value, float) else value

@@ -158,7 +158,7 @@ def measure(model: Model, gold: Sequence[Paragraph], data: str, seed: int = 0) -
 
 
 def out_of_fold(gold: Sequence[Paragraph], codebook: Codebook, family: str, seed: int, **options: Any) -> Probabilities:
-    """Raw probabilities of every paragraph, from a family fitted on the other folds; the folds run side by side."""
+    """Raw probabilities of every paragraph, from a family fitted on the other folds; linear ones run side by side."""
     from joblib import Parallel, delayed
 
     pairs = folds(gold, FOLDS, seed)

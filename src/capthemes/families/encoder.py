@@ -24,8 +24,8 @@ RATES = {"encoder": 6e-5, "words": 3e-4, "heads": 1e-3}  # peak learning rates
 WARM_UP = 0.1
 UNREAD = 0.2  # an encoder that cannot read this share of the glossary's words is given them
 LARGE = 1024  # a tensor of so many numbers or more is kept in half precision
-UNTOLD = ("_name_or_path", "transformers_version")  # where and with what it was trained changes no answer
 HALF = ".half"  # ends the name of such a tensor
+UNTOLD = ("_name_or_path", "transformers_version")  # where and with what it was trained changes no answer
 
 
 class Network(nn.Module):
