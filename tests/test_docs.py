@@ -6,7 +6,7 @@ import shlex
 import pytest
 from benchmarks import models
 
-from capthemes.cli import _parser, main
+from capthemes.cli import main, parser
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_the_readmes_commands_parse():
     lines = re.findall(r"(?m)^(?:.*&& )?(?:\.venv/bin/)?capthemes (.+?)(?:\s+#.*)?$", README)
     assert len(lines) >= 4
     for line in lines:
-        _parser().parse_args(shlex.split(line))
+        parser().parse_args(shlex.split(line))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,20 @@ SHARD_BYTES = 16 << 20
 SHARD_FILES = 500
 STANDARD_INPUT = Path("-")
 OWN_COLUMNS = frozenset(
-    ("id", "text", "document", "position", "labels", "theme", "stance", "voice", "probability", "model", "schema")
+    (
+        "id",
+        "text",
+        "document",
+        "position",
+        "labels",
+        "probabilities",
+        "theme",
+        "stance",
+        "voice",
+        "probability",
+        "model",
+        "schema",
+    )
 )
 
 
@@ -107,13 +120,15 @@ def output_format(path: Path) -> str:
 def write_table(table: "pyarrow.Table", path: Path, form: str) -> None:
     """Write labelled rows: nested labels in parquet and jsonl, one row for each label in csv (long).
 
-    In csv a paragraph without labels keeps one row, with nothing under theme, stance, voice and probability.
+    In csv a paragraph without labels keeps one row, with nothing under theme, stance, voice and probability. The
+    probabilities of all themes are for parquet alone.
     """
     if form == "parquet":
         import pyarrow.parquet
 
         pyarrow.parquet.write_table(table, path, compression="zstd")
         return
+    table = table.drop_columns([name for name in ("probabilities",) if name in table.column_names])
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         if form == "jsonl":
             for row in _rows(table):

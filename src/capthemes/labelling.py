@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from capthemes.corpus import Shard, Source, output_format, split, write_table
 from capthemes.errors import InputError
 from capthemes.model import Model, load
-from capthemes.records import Label, Paragraph, Predictions, labels_to_arrow
+from capthemes.records import Label, Paragraph, Predictions
 from capthemes.store import atomic_path
 from capthemes.text import script
 
 if TYPE_CHECKING:
     import pyarrow
 
-SCHEMA = 1
+SCHEMA = 2  # of the output's columns; 2 brought probabilities
 LANGUAGES = ("auto", "en", "zh")
 STRONGEST = 3
 BATCH = 2000  # paragraphs between two words of progress
@@ -99,15 +99,17 @@ def label_shard(
     shard: Shard, model: Model, lang: str, summary: Summary, progress: Callable[[float, Summary], None]
 ) -> "pyarrow.Table":
     """The labelled rows of one shard; what they add up to is added to `summary`, `progress` told of each batch."""
+    import pyarrow
+
     read = list(shard.read())
-    labels: list[tuple[Label, ...]] = []
+    answers: list[pyarrow.Table] = []
     for start in range(0, len(read), BATCH):
         batch = read[start : start + BATCH]
         predicted = model.predict([paragraph.text for paragraph in batch])
         summary.add(batch, predicted)
-        labels.extend(predicted)
+        answers.append(predicted.to_arrow())
         progress((start + len(batch)) / len(read), summary)
-    return label_table(read, labels, model.id, lang)
+    return label_table(read, pyarrow.concat_tables(answers or [model.predict([]).to_arrow()]), model.id, lang)
 
 
 def _within(
@@ -123,9 +125,9 @@ def _within(
 
 
 def label_table(
-    read: Sequence[Paragraph], predicted: Sequence[Sequence[Label]], model: str, lang: str = "auto"
+    read: Sequence[Paragraph], predicted: "pyarrow.Table", model: str, lang: str = "auto"
 ) -> "pyarrow.Table":
-    """An Arrow table of paragraphs with their labels, one row each."""
+    """An Arrow table of paragraphs with what was predicted of them, one row each."""
     import pyarrow
 
     columns: dict[str, Any] = {
@@ -141,10 +143,10 @@ def label_table(
     for name in names:
         values = [paragraph.meta.get(name) for paragraph in read]
         columns["input_lang" if name == "lang" else name.encode("utf-8", "replace").decode()] = _array(values)
-    columns["labels"] = labels_to_arrow(predicted)
+    columns |= {name: predicted[name] for name in predicted.column_names}
     columns["model"] = pyarrow.array([model] * len(read), pyarrow.string())
     columns["schema"] = pyarrow.array([SCHEMA] * len(read), pyarrow.int32())
-    return pyarrow.table(columns)
+    return pyarrow.table(columns).replace_schema_metadata(predicted.schema.metadata)
 
 
 def _strings(values: Iterable[str]) -> "pyarrow.Array":

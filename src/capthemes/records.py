@@ -1,5 +1,6 @@
 """The records that pass through the house: Span, Label, Paragraph, Probabilities, Predictions."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, overload
@@ -180,10 +181,19 @@ class Predictions(Sequence[tuple[Label, ...]]):
         return frame.astype({"paragraph": "int64", "probability": "float64"})
 
     def to_arrow(self) -> "pyarrow.Table":
-        """One row for each paragraph: labels, a list of structs of theme, stance, voice, probability."""
+        """One row for each paragraph.
+
+        labels, a list of structs of theme, stance, voice, probability; probabilities, float32 of all T themes, in
+        the order that the schema's metadata gives under "themes" (JSON).
+        """
         import pyarrow
 
-        return pyarrow.table({"labels": labels_to_arrow(self._labels)})
+        flat = pyarrow.array(self.probabilities.theme.astype(np.float32).ravel())
+        columns = {
+            "labels": labels_to_arrow(self._labels),
+            "probabilities": pyarrow.FixedSizeListArray.from_arrays(flat, len(self.probabilities.themes)),
+        }
+        return pyarrow.table(columns).replace_schema_metadata({"themes": json.dumps(self.probabilities.themes)})
 
 
 def _cells(label: Label) -> tuple[str, str | None, str | None, float | None]:
