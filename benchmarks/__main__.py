@@ -5,14 +5,16 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ablation, data, models, noise
+from benchmarks import ablation, characters, data, models, noise, speed
 from benchmarks.sheet import sources
 from capthemes import annotations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise"])
+    parser.add_argument(
+        "name", choices=["ablation", "ablation-encoder", "characters", "data", "models", "noise", "speed"]
+    )
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
@@ -21,8 +23,11 @@ def main() -> None:
     if options.name == "data":
         data.run(options.real)
         return
-    if options.name == "models":
-        models.run()
+    if options.name in ("models", "characters"):
+        (models.run if options.name == "models" else characters.run)()
+        return
+    if options.name == "speed":
+        speed.run(options.real)
         return
     if options.name.startswith("ablation"):
         if options.real is None:

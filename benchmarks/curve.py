@@ -11,7 +11,7 @@ from capthemes.decision import Decision
 from capthemes.evaluation import decided
 from capthemes.families.linear import Linear
 from capthemes.metrics import evaluate
-from capthemes.records import Paragraph
+from capthemes.records import Paragraph, Predictions
 
 SIZES = (500, 1000, 2000, 4000, 8000)
 SEEDS = (0, 1)
@@ -56,8 +56,8 @@ def _scores(source: Sequence[Paragraph], size: int, seed: int, dev: Sequence[Par
     fitted = Linear.fit([drawn[i] for i in others], codebook, seed)
     unseen = [drawn[i] for i in fifth]
     decision = Decision.fit(fitted.predict_proba([p.text for p in unseen]), unseen)
-    probabilities = decision.calibrate(fitted.predict_proba([p.text for p in dev]))
-    found = evaluate(dev, probabilities, decided(dev, decision.decide(probabilities)))
+    predictions = Predictions(fitted.predict_proba([p.text for p in dev]), decision)
+    found = evaluate(dev, predictions.probabilities, decided(dev, predictions))
     return {
         "micro_f1": found.micro_f1.value,
         "macro_f1": found.macro_f1.value,

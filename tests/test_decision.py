@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from capthemes.decision import Decision, _best_threshold, _platt
 from capthemes.errors import ModelError
 from capthemes.metrics import calibration_error
-from capthemes.records import Label, Paragraph, Probabilities
+from capthemes.records import Label, Paragraph, Predictions, Probabilities
 
 
 def made(n: int = 4000, seed: int = 0) -> tuple[Probabilities, list[Paragraph]]:
@@ -49,12 +49,11 @@ def test_the_line_is_scikit_learns_where_data_are_many():
 def test_thresholds_beat_one_half_on_f1():
     probabilities, gold = made()
     decision = Decision.fit(probabilities, gold)
-    calibrated = decision.calibrate(probabilities)
 
     def micro_f1(d: Decision) -> float:
         pairs = [
             ({x.theme for x in p.labels}, {x.theme for x in found})
-            for p, found in zip(gold, d.decide(calibrated), strict=True)
+            for p, found in zip(gold, Predictions(probabilities, d), strict=True)
         ]
         return 2 * sum(len(a & b) for a, b in pairs) / sum(len(a) + len(b) for a, b in pairs)
 
@@ -72,7 +71,7 @@ def test_a_theme_without_positives_is_rarely_given():
     bare = [Paragraph(p.id, "", tuple(x for x in p.labels if x.theme == "a")) for p in gold]
     decision = Decision.fit(probabilities, bare)
     assert np.isfinite(decision.calibrate(probabilities).theme).all()
-    assert not any(x.theme == "b" for labels in decision.decide(decision.calibrate(probabilities)) for x in labels)
+    assert not any(x.theme == "b" for labels in Predictions(probabilities, decision) for x in labels)
 
 
 def test_json_round_trip_is_exact():

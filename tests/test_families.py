@@ -6,10 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capthemes.codebook import Codebook
-from capthemes.errors import AnnotationError, ModelError
+from capthemes.errors import ModelError
 from capthemes.families import FAMILIES, family_class
 from capthemes.families.keywords import phrases
-from capthemes.families.linear import Linear, ngrams
 
 ODD = [
     "",
@@ -102,47 +101,6 @@ def test_an_unknown_family_lists_the_known_ones():
         ModelError, match="no family 'magic'; there are: keywords, linear, pipeline, transformer, zeroshot"
     ):
         family_class("magic")
-
-
-def test_ngrams_of_both_scripts():
-    assert list(ngrams("Made in China's 2025产能过剩!")) == [
-        "made", "in", "made in", "china's", "in china's", "2025", "china's 2025", "产", "能", "过", "剩",
-        "产能", "能过", "过剩", "产能过", "能过剩",
-    ]  # fmt: skip
-
-
-def test_linear_learns_themes_stance_and_voice(land_codebook, land_paragraphs):
-    codebook = Codebook.load(land_codebook)
-    found = Linear.fit(land_paragraphs, codebook, 0).predict_proba(
-        [
-            "Plot 77 for a plant was sold cheaply and it helps.",
-            "A plant got plot 5, which critics call waste.",
-            "这块耕地得到保护。",
-        ]
-    )
-    assert (found.theme > 0.5).tolist() == [[True, False], [True, False], [False, True]]
-    assert found.stance.argmax(axis=2)[[0, 1], 0].tolist() == [0, 1]
-    assert found.voice.argmax(axis=2)[[0, 1], 0].tolist() == [0, 1]
-
-
-def test_linear_needs_two_paragraphs_and_stands_a_single_class(land_codebook, land_paragraphs):
-    codebook = Codebook.load(land_codebook)
-    with pytest.raises(AnnotationError, match="1 labelled"):
-        Linear.fit(land_paragraphs[:1], codebook, 0)
-    found = Linear.fit(land_paragraphs[3::4], codebook, 0).predict_proba(["anything"])
-    assert (found.theme < 0.1).all()
-    assert np.isfinite(found.stance).all()
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"), [("vocabulary.json", b"{}"), ("vocabulary.json", b"["), ("linear.safetensors", b"x" * 80)]
-)
-def test_linear_refuses_files_that_do_not_fit(land_codebook, land_paragraphs, tmp_path, name, damage):
-    codebook = Codebook.load(land_codebook)
-    Linear.fit(land_paragraphs, codebook, 0).save(tmp_path)
-    (tmp_path / name).write_bytes(damage)
-    with pytest.raises(ModelError):
-        Linear.load(tmp_path, codebook)
 
 
 def test_keywords_are_the_codebooks_own_short_phrases():

@@ -27,7 +27,7 @@ def test_predictions_are_a_sequence_of_labels_most_probable_first(predictions):
 def test_deciding_anew_does_not_score_anew(predictions):
     strict = predictions.with_thresholds(0.85)
     assert [len(labels) for labels in strict] == [1, 0, 0]
-    assert strict.probabilities is predictions.probabilities
+    assert strict.probabilities.theme is predictions.probabilities.theme
     assert [len(labels) for labels in predictions.with_thresholds({"b": 0.9})] == [1, 1, 0]
     assert [len(labels) for labels in predictions] == [1, 2, 0]
 

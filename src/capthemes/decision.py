@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capthemes.errors import InputError, ModelError
-from capthemes.records import Array, Label, Paragraph, Probabilities, label_indices, theme_matrix
+from capthemes.records import Array, Decided, Paragraph, Probabilities, label_indices, theme_matrix
 
 EDGE = 1e-6
 PRIOR_POSITIVES = 20  # a theme's own threshold counts as much as the common one at this many gold positives
@@ -65,31 +65,35 @@ class Decision:
             _temperature(unseen, gold, "voice"),
         )
 
-    def calibrate(self, probabilities: Probabilities) -> Probabilities:
-        """The same rows with calibrated values."""
-        numbers = [self.themes[name] for name in probabilities.themes]
-        slopes, intercepts = (np.array([getattr(n, part) for n in numbers]) for part in ("slope", "intercept"))
+    def calibrate(self, said: Probabilities) -> Probabilities:
+        """What a family said, with calibrated values."""
         return replace(
-            probabilities,
-            theme=_sigmoid(slopes * _log_odds(probabilities.theme) + intercepts),
-            stance=_soften(probabilities.stance, self.stance_temperature),
-            voice=_soften(probabilities.voice, self.voice_temperature),
+            said,
+            theme=self._calibrated_theme(said),
+            stance=_soften(said.stance, self.stance_temperature),
+            voice=_soften(said.voice, self.voice_temperature),
         )
 
-    def decide(self, probabilities: Probabilities) -> tuple[tuple[Label, ...], ...]:
-        """For each row its labels, most probable first; `probabilities` are calibrated ones."""
-        thresholds = np.array([self.themes[name].threshold for name in probabilities.themes])
-        labels: list[list[Label]] = [[] for _ in range(len(probabilities))]
-        for row, t in np.argwhere(probabilities.theme >= thresholds):
-            stance, voice = (
-                None if values is None else names[int(np.argmax(values[row, t]))]
-                for names, values in (
-                    (probabilities.stances, probabilities.stance),
-                    (probabilities.voices, probabilities.voice),
-                )
-            )
-            labels[row].append(Label(probabilities.themes[t], stance, voice, float(probabilities.theme[row, t])))
-        return tuple(tuple(sorted(row, key=lambda label: -(label.probability or 0))) for row in labels)
+    def _calibrated_theme(self, said: Probabilities) -> Array:
+        numbers = [self.themes[name] for name in said.themes]
+        slopes, intercepts = (np.array([getattr(n, part) for n in numbers]) for part in ("slope", "intercept"))
+        if (slopes == 1).all() and not intercepts.any():
+            return said.theme
+        return _sigmoid(slopes * _log_odds(said.theme) + intercepts)
+
+    def decide(self, said: Probabilities) -> Decided:
+        """The labels of what a family said, each row's most probable first.
+
+        A stance or voice is the likeliest one, which its temperature does not change.
+        """
+        theme = self._calibrated_theme(said)
+        rows, themes = np.nonzero(theme >= np.array([self.themes[name].threshold for name in said.themes]))
+        order = np.lexsort((-theme[rows, themes], rows))
+        rows, themes = rows[order], themes[order]
+        stances, voices = (
+            None if values is None else values[rows, themes].argmax(axis=-1) for values in (said.stance, said.voice)
+        )
+        return Decided(theme, rows, themes, stances, voices)
 
     def with_thresholds(self, thresholds: float | Mapping[str, float]) -> "Decision":
         """Other thresholds, one for all themes or one for each theme named; the rest stays."""

@@ -5,10 +5,10 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from capthemes import card
 from capthemes.codebook import Codebook
@@ -18,6 +18,9 @@ from capthemes.families import family_class
 from capthemes.families.base import Family
 from capthemes.records import Predictions, Probabilities
 from capthemes.store import fingerprint_bytes, fingerprint_file, home, write_text
+
+if TYPE_CHECKING:
+    import pyarrow
 
 FORMAT = 1
 DEFAULT = "fast"
@@ -43,16 +46,23 @@ class Model:
     fingerprint: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def predict(self, texts: Iterable[str]) -> Predictions:
+    def predict(self, texts: "Iterable[str] | pyarrow.Array") -> Predictions:
         """The labels of n texts: n answers in order, an empty tuple where no theme applies.
 
+        `texts` is a sequence of strings or an Arrow array of them, which the linear family reads where it lies.
         Raises TextTypeError for a bare string, or for an element that is not a string, with its position.
         """
-        return Predictions(self.predict_proba(texts), self.decision)
+        return Predictions(self.family.predict_proba(self._given(texts)), self.decision)
 
-    def predict_proba(self, texts: Iterable[str]) -> Probabilities:
+    def predict_proba(self, texts: "Iterable[str] | pyarrow.Array") -> Probabilities:
         """Calibrated probabilities: theme (n, T), stance (n, T, S), voice (n, T, V). Raises as `predict`."""
-        return self.decision.calibrate(self.family.predict_proba(_checked(texts)))
+        return self.decision.calibrate(self.family.predict_proba(self._given(texts)))
+
+    def _given(self, texts: "Iterable[str] | pyarrow.Array") -> "Sequence[str] | pyarrow.Array":
+        if not hasattr(texts, "null_count"):
+            return _checked(texts)
+        array = _checked_arrow(texts)
+        return array if getattr(self.family, "reads_arrow", False) else array.to_pylist()
 
     @property
     def id(self) -> str:
@@ -231,3 +241,15 @@ def _checked(texts: Iterable[str]) -> list[str]:
                 "every text must be a string: drop it, or put '' in its place"
             )
     return checked
+
+
+def _checked_arrow(texts: Any) -> "pyarrow.Array":
+    """Arrow's strings as one array, which a family may read where they lie."""
+    import pyarrow
+
+    texts = texts.combine_chunks() if isinstance(texts, pyarrow.ChunkedArray) else texts
+    if not (pyarrow.types.is_string(texts.type) or pyarrow.types.is_large_string(texts.type)) or texts.null_count:
+        raise TextTypeError(
+            f"predict takes strings, not {texts.type} with {texts.null_count} nulls; cast the column and fill its nulls"
+        )
+    return texts

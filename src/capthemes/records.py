@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
@@ -125,10 +126,27 @@ def label_indices(paragraphs: Sequence[Paragraph], themes: Sequence[str], values
     return rows, theme, value
 
 
-class Decides(Protocol):
-    """What Predictions ask of a decision: labels from calibrated probabilities, at these thresholds or others."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """The labels of n texts as arrays, one entry a label, by row and within a row the most probable first.
 
-    def decide(self, probabilities: Probabilities) -> tuple[tuple[Label, ...], ...]: ...
+    theme: (n, T), calibrated probabilities. rows, themes: (m,) positions; stances, voices: (m,) positions, None
+    where the family cannot say.
+    """
+
+    theme: Array
+    rows: npt.NDArray[np.intp]
+    themes: npt.NDArray[np.intp]
+    stances: npt.NDArray[np.intp] | None = None
+    voices: npt.NDArray[np.intp] | None = None
+
+
+class Decides(Protocol):
+    """What Predictions ask of a decision: calibration, and labels at these thresholds or others."""
+
+    def calibrate(self, said: Probabilities) -> Probabilities: ...
+
+    def decide(self, said: Probabilities) -> Decided: ...
 
     def with_thresholds(self, thresholds: float | Mapping[str, float]) -> "Decides": ...
 
@@ -136,18 +154,39 @@ class Decides(Protocol):
 class Predictions(Sequence[tuple[Label, ...]]):
     """The answer to `predict`: for each text, in order, its labels, most probable first.
 
-    `predictions[i]` is a tuple of labels; `probabilities` holds the calibrated probabilities behind them.
+    `predictions[i]` is a tuple of labels; `decided` holds the same labels as arrays. Made of what a family said of
+    the texts and of a decision.
     """
 
-    __slots__ = ("_decision", "_labels", "probabilities")
-
-    def __init__(self, probabilities: Probabilities, decision: Decides) -> None:
-        self.probabilities = probabilities
+    def __init__(self, said: Probabilities, decision: Decides) -> None:
+        self.decided = decision.decide(said)
+        self._said = said
         self._decision = decision
-        self._labels = decision.decide(probabilities)
+
+    @cached_property
+    def probabilities(self) -> Probabilities:
+        """The calibrated probabilities behind the labels."""
+        return self._decision.calibrate(self._said)
+
+    @cached_property
+    def _labels(self) -> tuple[tuple[Label, ...], ...]:
+        found: list[list[Label]] = [[] for _ in range(len(self))]
+        for row, label in zip(self.decided.rows.tolist(), map(Label, *self._columns()), strict=True):
+            found[row].append(label)
+        return tuple(map(tuple, found))
+
+    def _columns(self) -> tuple[list[str], list[str | None], list[str | None], list[float]]:
+        """The themes, stances, voices and probabilities of all labels."""
+        p, d = self._said, self.decided
+
+        def named(names: tuple[str, ...], places: npt.NDArray[np.intp] | None) -> list[str | None]:
+            return [None] * len(d.rows) if places is None else [names[place] for place in places.tolist()]
+
+        themes = [p.themes[place] for place in d.themes.tolist()]
+        return themes, named(p.stances, d.stances), named(p.voices, d.voices), d.theme[d.rows, d.themes].tolist()
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._said)
 
     @overload
     def __getitem__(self, index: int) -> tuple[Label, ...]: ...
@@ -162,22 +201,22 @@ class Predictions(Sequence[tuple[Label, ...]]):
         return iter(self._labels)
 
     def __repr__(self) -> str:
-        labelled = sum(1 for labels in self._labels if labels)
-        return f"Predictions({len(self)} paragraphs, {labelled} with a theme)"
+        return f"Predictions({len(self)} paragraphs, {len(np.unique(self.decided.rows))} with a theme)"
 
     def with_thresholds(self, thresholds: float | Mapping[str, float]) -> "Predictions":
         """The same probabilities decided at another threshold, for all themes or for those named.
 
         Raises InputError for a threshold outside 0 to 1 or a theme that is not the model's.
         """
-        return Predictions(self.probabilities, self._decision.with_thresholds(thresholds))
+        return Predictions(self._said, self._decision.with_thresholds(thresholds))
 
     def to_frame(self) -> "pandas.DataFrame":
         """One row for each label: paragraph (position from 0), theme, stance, voice, probability."""
         import pandas
 
-        rows = [(i, *_cells(label)) for i, labels in enumerate(self._labels) for label in labels]
-        frame = pandas.DataFrame(rows, columns=["paragraph", "theme", "stance", "voice", "probability"])
+        names = ("theme", "stance", "voice", "probability")
+        columns = dict(zip(names, self._columns(), strict=True))
+        frame = pandas.DataFrame({"paragraph": self.decided.rows, **columns})
         return frame.astype({"paragraph": "int64", "probability": "float64"})
 
     def to_arrow(self) -> "pyarrow.Table":
@@ -188,25 +227,29 @@ class Predictions(Sequence[tuple[Label, ...]]):
         """
         import pyarrow
 
-        flat = pyarrow.array(self.probabilities.theme.astype(np.float32).ravel())
+        p, d = self._said, self.decided
+
+        def named(names: tuple[str, ...], places: npt.NDArray[np.intp] | None) -> pyarrow.Array:
+            if places is None:
+                return pyarrow.nulls(len(d.rows), pyarrow.string())
+            return pyarrow.DictionaryArray.from_arrays(places.astype(np.int32), list(names)).dictionary_decode()
+
+        labels = pyarrow.StructArray.from_arrays(
+            [
+                named(p.themes, d.themes),
+                named(p.stances, d.stances),
+                named(p.voices, d.voices),
+                pyarrow.array(d.theme[d.rows, d.themes]),
+            ],
+            fields=list(label_type().value_type),
+        )
+        starts = np.searchsorted(d.rows, np.arange(len(self) + 1)).astype(np.int32)
+        everything = pyarrow.array(d.theme.astype(np.float32).ravel())
         columns = {
-            "labels": labels_to_arrow(self._labels),
-            "probabilities": pyarrow.FixedSizeListArray.from_arrays(flat, len(self.probabilities.themes)),
+            "labels": pyarrow.ListArray.from_arrays(pyarrow.array(starts), labels),
+            "probabilities": pyarrow.FixedSizeListArray.from_arrays(everything, len(p.themes)),
         }
-        return pyarrow.table(columns).replace_schema_metadata({"themes": json.dumps(self.probabilities.themes)})
-
-
-def _cells(label: Label) -> tuple[str, str | None, str | None, float | None]:
-    return label.theme, label.stance, label.voice, label.probability
-
-
-def labels_to_arrow(labels: Sequence[Sequence[Label] | None]) -> "pyarrow.Array":
-    """An Arrow array of lists of structs, one list for each paragraph; None stays null."""
-    import pyarrow
-
-    names = ("theme", "stance", "voice", "probability")
-    rows = [None if row is None else [dict(zip(names, _cells(label), strict=True)) for label in row] for row in labels]
-    return pyarrow.array(rows, type=label_type())
+        return pyarrow.table(columns).replace_schema_metadata({"themes": json.dumps(p.themes)})
 
 
 def label_type() -> "pyarrow.DataType":

@@ -19,7 +19,7 @@ from capthemes.evaluation import decided, rules_kept, scores, signed, versions_a
 from capthemes.families import family_class
 from capthemes.metrics import Evaluation, evaluate
 from capthemes.model import Model, check_options
-from capthemes.records import Label, Paragraph, Probabilities, unit
+from capthemes.records import Label, Paragraph, Predictions, Probabilities, unit
 
 FOLDS = 5
 
@@ -186,11 +186,10 @@ def cross_fitted(unseen: Probabilities, gold: Sequence[Paragraph], seed: int) ->
     parts, rows = [], []
     labels: list[tuple[Label, ...]] = []
     for others, fold in folds(gold, FOLDS, seed):
-        decision = Decision.fit(unseen[others], [gold[i] for i in others])
-        calibrated = decision.calibrate(unseen[fold])
-        parts.append(calibrated)
+        predictions = Predictions(unseen[fold], Decision.fit(unseen[others], [gold[i] for i in others]))
+        parts.append(predictions.probabilities)
         rows.append(fold)
-        labels.extend(decision.decide(calibrated))
+        labels.extend(predictions)
     order = np.argsort(np.concatenate(rows))
     return evaluate(gold, Probabilities.concatenate(parts)[order], decided(gold, [labels[i] for i in order]), seed)
 

@@ -18,7 +18,7 @@ from capthemes.errors import AnnotationError, ModelError
 from capthemes.families.tokens import Tokens, padded
 from capthemes.records import Paragraph, label_indices, theme_matrix
 
-EPOCHS = 3
+EPOCHS = 4
 BATCH = 16
 RATES = {"encoder": 6e-5, "words": 3e-4, "heads": 1e-3}  # peak learning rates
 WARM_UP = 0.1
