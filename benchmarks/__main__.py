@@ -5,21 +5,26 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ablation, data, models, noise
+from benchmarks import ablation, data, faithfulness, models, noise
 from benchmarks.sheet import sources
 from capthemes import annotations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise"])
+    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "faithfulness", "models", "noise"])
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
     parser.add_argument("-n", type=int, default=150, help="how many suspects (default: 150)")
+    parser.add_argument("--models", nargs="+", default=["fast", "accurate"], help="those to explain (faithfulness)")
+    parser.add_argument("--limit", type=int, help="at most so many paragraphs of a set (faithfulness)")
     options = parser.parse_args()
     if options.name == "data":
         data.run(options.real)
+        return
+    if options.name == "faithfulness":
+        faithfulness.run(options.real, options.models, options.limit)
         return
     if options.name == "models":
         models.run()

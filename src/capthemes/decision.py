@@ -48,7 +48,7 @@ class Decision:
         common threshold where a theme has few positives; temperatures minimise the log loss.
         """
         truth = theme_matrix(gold, unseen.themes)
-        lines = [_platt(_log_odds(unseen.theme[:, t]), truth[:, t]) for t in range(len(unseen.themes))]
+        lines = [_platt(log_odds(unseen.theme[:, t]), truth[:, t]) for t in range(len(unseen.themes))]
         rough = cls({name: ThemeDecision(*line) for name, line in zip(unseen.themes, lines, strict=True)})
         calibrated = rough.calibrate(unseen).theme
         common = _best_threshold(calibrated.ravel(), truth.ravel())
@@ -71,7 +71,7 @@ class Decision:
         slopes, intercepts = (np.array([getattr(n, part) for n in numbers]) for part in ("slope", "intercept"))
         return replace(
             probabilities,
-            theme=_sigmoid(slopes * _log_odds(probabilities.theme) + intercepts),
+            theme=_sigmoid(slopes * log_odds(probabilities.theme) + intercepts),
             stance=_soften(probabilities.stance, self.stance_temperature),
             voice=_soften(probabilities.voice, self.voice_temperature),
         )
@@ -130,7 +130,7 @@ class Decision:
             raise ModelError(f"{where}: not a decision ({error}); save the model anew") from error
 
 
-def _log_odds(p: Array) -> Array:
+def log_odds(p: Array) -> Array:
     clipped = np.clip(p, EDGE, 1 - EDGE)
     return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)
 

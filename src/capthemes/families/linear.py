@@ -7,13 +7,15 @@ a bias of each theme's own.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, ModelError
@@ -58,6 +60,17 @@ class Linear:
         stance = softmax(logits[:, None, T : T + S] + self.tensors["stance_bias"]) if stances else None
         voice = softmax(logits[:, None, T + S :] + self.tensors["voice_bias"]) if voices else None
         return Probabilities(self.codebook.names, stances, voices, theme, stance, voice)
+
+    def contributions(self, text: str) -> tuple[npt.NDArray[np.intp], Array]:
+        """What each n-gram adds to the themes' log-odds; one that recurs adds in equal parts where it stands."""
+        known = self._vectorizer.vocabulary_
+        found = [(known[gram], start, stop) for gram, start, stop in ngram_spans(text) if gram in known]
+        features, starts, stops = np.array(found, dtype=np.intp).reshape(-1, 3).T
+        times = Counter(features.tolist())
+        values = self._vectorizer.transform([text]).toarray()[0]
+        shares = np.array([values[feature] / times[feature] for feature in features.tolist()])
+        weights = self._weights[features, : len(self.codebook.names)]
+        return np.stack([starts, stops], axis=1), shares[:, None] * weights
 
     @classmethod
     def fit(cls, paragraphs: Sequence[Paragraph], codebook: Codebook, seed: int) -> Self:
@@ -124,18 +137,38 @@ class Linear:
 
 def ngrams(text: str) -> Iterator[str]:
     """The features of a text, in order: words and pairs of words; ideographs, pairs and triples of them."""
-    before: str | None = None
-    for run in RUNS.findall(normalise(text)):
+    return (gram for gram, _, _ in _placed(normalise(text)))
+
+
+def ngram_spans(text: str) -> Iterator[tuple[str, int, int]]:
+    """The features of a text with the characters of it that they cover."""
+    clusters = re.findall(r"(?s).[\u0300-\u036f\u3099\u309a]*", text)  # what composes is normalised together
+    ends = list(accumulate(map(len, clusters)))
+    pieces = [normalise(cluster) for cluster in clusters]
+    folded = normalise(text)
+    if "".join(pieces) == folded:
+        owner = [place for place, piece in enumerate(pieces) for _ in piece]
+    else:  # rare scripts compose further: their characters are placed in proportion
+        owner = [place * len(clusters) // len(folded) for place in range(len(folded))]
+    for gram, start, stop in _placed(folded):
+        first, last = owner[start], owner[stop - 1]
+        yield gram, ends[first] - len(clusters[first]), ends[last]
+
+
+def _placed(text: str) -> Iterator[tuple[str, int, int]]:
+    before: re.Match[str] | None = None
+    for found in RUNS.finditer(text):
+        run, start = found[0], found.start()
         if IDEOGRAPH.match(run):
             before = None
-            yield from run
-            yield from map("".join, pairwise(run))
-            yield from (run[i : i + 3] for i in range(len(run) - 2))
+            for size in (1, 2, 3):
+                for i in range(len(run) - size + 1):
+                    yield run[i : i + size], start + i, start + i + size
         else:
-            yield run
+            yield run, start, found.end()
             if before is not None:
-                yield f"{before} {run}"
-            before = run
+                yield f"{before[0]} {run}", before.start(), found.end()
+            before = found
 
 
 def _new_vectorizer(**options: Any) -> Any:
