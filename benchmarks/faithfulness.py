@@ -118,9 +118,10 @@ def rendered(sheet: str) -> str:
 
 
 def lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield "| model, data | labels | evidence | fall without it | without random spans | difference | falls further |"
-    yield "|---" * 7 + "|"
+    columns = "evidence | fall without it | without random spans | difference | falls further"
+    yield f"| model, data | paragraphs | labels | {columns} |"
+    yield "|---" * 8 + "|"
     for name, row in found.items():
         parts = [row[part] for part in ("evidence", "random", "difference", "further")]
         cells = [str(Score(part["value"], part["low"], part["high"])) for part in parts]
-        yield f"| {name} | {row['labels']:,} | {row['length']:.0%} | {' | '.join(cells)} |"
+        yield f"| {name} | {row['paragraphs']:,} | {row['labels']:,} | {row['length']:.0%} | {' | '.join(cells)} |"

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from capthemes.report.shares import Share
+from capthemes.report.shares import Counted, Interval
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -19,14 +19,14 @@ LEFT, BASE = 30, 18  # room for its scale and its years
 
 def top_of(values: Sequence[float]) -> float:
     """The end of a scale that holds all values: 1, 2 or 5 times a power of ten, at most 1."""
-    largest = max((value for value in values if math.isfinite(value)), default=0.0)
+    largest = max(values, default=0.0)
     if largest <= 0:
         return 0.01
     power = 10 ** math.floor(math.log10(largest))
     return float(min(1.0, next(step * power for step in (1, 2, 3, 5, 10) if step * power >= largest - 1e-12)))
 
 
-def whisker(share: Share, top: float, estimate: Share | None = None) -> "Markup":
+def whisker(share: Interval, top: float, estimate: Interval | None = None) -> "Markup":
     """A bar to the counted share with its interval on it, and an estimate below it where there is one."""
     from markupsafe import Markup
 
@@ -37,11 +37,13 @@ def whisker(share: Share, top: float, estimate: Share | None = None) -> "Markup"
     return svg.format(Markup("").join(marks))
 
 
-def _bar(share: Share, top: float, y: int, kind: str) -> "Markup":
+def _bar(share: Interval, top: float, y: int, kind: str) -> "Markup":
     from markupsafe import Markup
 
-    bar = Markup('<rect class="{}" x="0" y="{}" width="{}" height="8" />').format(kind, y - 3, _at(share.value, top))
-    if not math.isfinite(share.low):
+    bar = Markup('<rect class="{}" x="0" y="{}" width="{}" height="8" />').format(
+        kind, y - 3, _at(share.share or 0.0, top)
+    )
+    if share.low is None or share.high is None:
         return bar
     line = Markup('<line class="whisker" x1="{0}" x2="{1}" y1="{2}" y2="{2}" />')
     ends = Markup('<line class="whisker" x1="{0}" x2="{0}" y1="{1}" y2="{2}" />')
@@ -63,24 +65,24 @@ def stack(parts: Sequence[tuple[str, int]]) -> "Markup":
     return svg.format(Markup("").join(marks))
 
 
-def trend(periods: Sequence[str], shares: Sequence[Share | None], top: float) -> "Markup":
+def trend(periods: Sequence[str], shares: Sequence[Counted | None], top: float) -> "Markup":
     """Shares over periods: a line with the band of its intervals, broken where a period tells too little."""
     from markupsafe import Markup
 
     step = (WIDTH - LEFT - MARGIN) / max(1, len(periods) - 1)
     places = [LEFT + step * place if len(periods) > 1 else (WIDTH + LEFT) / 2 for place in range(len(periods))]
     marks = [_scale(periods, places, top)]
-    runs: list[list[tuple[float, Share]]] = [[]]
+    runs: list[list[tuple[float, Counted]]] = [[]]
     for x, share in zip(places, shares, strict=True):
         if share is None:
             runs.append([])
         else:
             runs[-1].append((x, share))
     for points in filter(None, runs):
-        banded = [(x, s) for x, s in points if math.isfinite(s.low)]
-        edge = [(x, _up(s.high, top)) for x, s in banded] + [(x, _up(s.low, top)) for x, s in reversed(banded)]
+        banded = [(x, s.low, s.high) for x, s in points if s.low is not None and s.high is not None]
+        edge = [(x, _up(high, top)) for x, _, high in banded] + [(x, _up(low, top)) for x, low, _ in reversed(banded)]
         marks.append(Markup('<polygon class="band" points="{}" />').format(_path(edge)))
-        line = [(x, _up(s.value, top)) for x, s in points]
+        line = [(x, _up(s.share, top)) for x, s in points]
         marks.append(Markup('<polyline class="line" points="{}" />').format(_path(line)))
         marks += [Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="2" />').format(x, y) for x, y in line]
     svg = Markup('<svg class="trend" viewBox="0 0 {} {}" aria-hidden="true">{}</svg>')
@@ -102,9 +104,9 @@ def _scale(periods: Sequence[str], places: Sequence[float], top: float) -> "Mark
     return Markup("").join(marks + [word.format(x, HEIGHT - 4, anchor, name) for x, anchor, name in ends])
 
 
-def percent(value: float) -> str:
+def percent(value: float | None) -> str:
     """A share in words: "12%", "3.4%", "0.25%"; a dash for none."""
-    if not math.isfinite(value):
+    if value is None:
         return "–"
     digits = 0 if value == 0 or value >= 0.0995 else 1 if value >= 0.00995 else 2
     return f"{100 * value:.{digits}f}%"

@@ -9,7 +9,7 @@ from capthemes.model import Model, load
 from capthemes.report.clearest import clearest
 from capthemes.report.rows import gather
 from capthemes.report.sections import sections
-from capthemes.report.shares import Share
+from capthemes.report.shares import Interval
 from capthemes.runs import Run, open_run
 from capthemes.store import write_text
 
@@ -22,7 +22,7 @@ def write_report(
     document: str = "document",
     model: Model | str | Path | None = None,
     title: str | None = None,
-    estimates: Mapping[str, Share] | None = None,
+    estimates: Mapping[str, Interval] | None = None,
     drift: Sequence[str] = (),
     overwrite: bool = False,
 ) -> list[str]:
@@ -30,7 +30,7 @@ def write_report(
 
     `by` are columns of the run: years or dates become trends, any other a table. `document` is the column whose
     values are drawn together in intervals. `model` marks evidence and tells how well it reads; left out, it is the
-    bundled model that labelled the run, if it still is the same. `estimates` are shares of themes that hold beyond
+    bundled model that labelled the run, if it still is the same. `estimates` are shares that hold beyond
     counting, by theme, to stand beside the counted ones; `drift` are sentences on how far the run's text is from
     the model's training text.
 

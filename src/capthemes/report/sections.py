@@ -1,6 +1,5 @@
 """The sections of a report: each a few numbers and sentences, ready to be set on the page."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,7 +13,7 @@ from capthemes.model import Model
 from capthemes.report.charts import top_of
 from capthemes.report.clearest import Example
 from capthemes.report.rows import NONE, Column, Rows
-from capthemes.report.shares import FEW, Share, counted
+from capthemes.report.shares import FEW, Counted, counted
 from capthemes.runs import Run
 from capthemes.store import fingerprint_bytes, fingerprint_file
 
@@ -31,12 +30,12 @@ class ThemeRow:
     """A theme in the tables: its share of paragraphs, its documents, and what its labels say."""
 
     name: str
-    share: Share
-    documents: Share
+    counted: Counted
+    documents: Counted
     stances: list[tuple[str, int]]
     voices: list[tuple[str, int]]
-    supportive: Share | None
-    critical: Share | None
+    supportive: Counted | None
+    critical: Counted | None
     f1: float | None
 
 
@@ -52,7 +51,7 @@ class Breakdown:
     time: bool
     values: tuple[str, ...]
     sizes: list[int]
-    shares: dict[str, list[Share | None]]
+    shares: dict[str, list[Counted | None]]
     top: dict[str, float]
     unshown: int
     missing: int
@@ -68,7 +67,7 @@ def sections(
 ) -> dict[str, Any]:
     """All that the page shows of a run, by section."""
     scores = _scores(model)
-    themes = sorted((_theme(rows, t, scores) for t in range(len(rows.themes))), key=lambda row: -row.share.count)
+    themes = sorted((_theme(rows, t, scores) for t in range(len(rows.themes))), key=lambda row: -row.counted.count)
     labelled = np.zeros(len(rows), dtype=bool)
     labelled[rows.row_of] = True
     codebook = model.codebook if model is not None else Codebook.load()
@@ -83,7 +82,7 @@ def sections(
         "lengths": [int(value) for value in np.percentile(rows.lengths, [10, 50, 90])],
         "empty": int((rows.lengths == 0).sum()),
         "themes": themes,
-        "top": top_of([row.share.high if math.isfinite(row.share.high) else row.share.value for row in themes]),
+        "top": top_of([row.counted.high or row.counted.share for row in themes]),
         "stances": _balanced(rows.stances),
         "voices": rows.voices,
         "columns": [_breakdown(rows, column) for column in rows.columns],
@@ -129,7 +128,7 @@ def _balanced(names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: BALANCE.index(name) if name in BALANCE else len(BALANCE))
 
 
-def _of_theme(rows: Rows, own: np.ndarray, stance: str) -> Share | None:
+def _of_theme(rows: Rows, own: np.ndarray, stance: str) -> Counted | None:
     """The share of a theme's paragraphs that take a stance toward it; None where there is no such stance or theme."""
     if stance not in rows.stances or not own.any():
         return None
@@ -143,7 +142,7 @@ def _breakdown(rows: Rows, column: Column) -> Breakdown:
     shown = range(min(SHOWN, len(inside)))
     if column.time:
         shown = range(enough.index(True), len(enough) - enough[::-1].index(True)) if any(enough) else range(0)
-    shares: dict[str, list[Share | None]] = {}
+    shares: dict[str, list[Counted | None]] = {}
     for theme, name in enumerate(rows.themes):
         having = rows.having(theme)
         told = ((inside[value], enough[value]) for value in shown)
@@ -160,9 +159,9 @@ def _breakdown(rows: Rows, column: Column) -> Breakdown:
     )
 
 
-def _reach(share: Share) -> float:
+def _reach(share: Counted) -> float:
     """How high a scale must go for a share: to its interval, but not beyond twice its value."""
-    return min(share.high, 2 * share.value) if math.isfinite(share.high) else share.value
+    return min(share.high or share.share, 2 * share.share)
 
 
 def _together(rows: Rows) -> dict[str, dict[str, int]]:

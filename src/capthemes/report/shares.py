@@ -6,6 +6,7 @@ move it.
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +17,34 @@ FEW = 10  # documents: of fewer, an interval over documents says nothing
 Z = 1.959964  # 95% of a normal distribution lie within it on either side
 
 
+class Interval(Protocol):
+    """A share with its 95% interval; low and high are None where there is none."""
+
+    @property
+    def share(self) -> float | None: ...
+
+    @property
+    def low(self) -> float | None: ...
+
+    @property
+    def high(self) -> float | None: ...
+
+
 @dataclass(frozen=True, slots=True)
-class Share:
-    """`count` of `of` paragraphs, with a 95% interval; low and high are nan where documents are FEW."""
+class Counted:
+    """`count` of `of` paragraphs; the 95% interval is None where documents are FEW."""
 
     count: int
     of: int
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     @property
-    def value(self) -> float:
-        return self.count / self.of if self.of else math.nan
+    def share(self) -> float:
+        return self.count / self.of
 
 
-def counted(having: npt.NDArray[np.bool_], documents: Codes) -> Share:
+def counted(having: npt.NDArray[np.bool_], documents: Codes) -> Counted:
     """The share of paragraphs (n,) that have a label.
 
     Wilson's interval at the effective size of the sample: what the variance between documents leaves of n
@@ -44,7 +58,7 @@ def counted(having: npt.NDArray[np.bool_], documents: Codes) -> Share:
     codes = np.unique(documents, return_inverse=True)[1]
     sizes = np.bincount(codes)
     if len(sizes) < FEW:
-        return Share(count, n, math.nan, math.nan)
+        return Counted(count, n, None, None)
     p = count / n
     residuals = np.bincount(codes, weights=having) - p * sizes
     variance = len(sizes) / (len(sizes) - 1) * float(residuals @ residuals) / n**2
@@ -52,4 +66,4 @@ def counted(having: npt.NDArray[np.bool_], documents: Codes) -> Share:
     effective = min(effective, n) * (Z / float(t.ppf(0.975, len(sizes) - 1))) ** 2
     middle, spread = p + Z**2 / (2 * effective), Z * math.sqrt(p * (1 - p) / effective + (Z / (2 * effective)) ** 2)
     whole = 1 + Z**2 / effective
-    return Share(count, n, max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole))
+    return Counted(count, n, max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole))
