@@ -121,7 +121,7 @@ def test_rows_by_hand(tmp_path):
         [
             {"id": "a", "text": "abc", "year": "2021-05-01", "labels": (label("involution"), label("overcapacity"))},
             {"id": "b", "text": "", "year": None, "labels": ()},
-            {"id": "c", "text": "x", "year": "2019", "labels": (Label("involution", None, None, 0.5),)},
+            {"id": "c", "text": "x", "year": "2019.0", "labels": (Label("involution", None, None, 0.5),)},
         ],
     )
     rows = gather(open_run(path), ["year", "id"])

@@ -164,7 +164,7 @@ def _trimmed(text: str, words: Bounds, first: int, stop: int, weight: float) -> 
 def maximal(scores: Sequence[float], offset: int = 0) -> Iterator[tuple[int, int]]:
     """The maximal scoring stretches of a sequence, as positions from `offset` up, first and last (exclusive).
 
-    No stretch can be made larger in sum by growing or shrinking. Ruzzo and Tompa, ISMB 1999, in linear time.
+    No stretch can be made larger in sum by growing or shrinking (Ruzzo and Tompa, ISMB 1999).
     """
     found: list[tuple[int, int, float, float]] = []  # first, last, and the sums up to each
     total = 0.0

@@ -47,8 +47,8 @@ def write_report(
     rows = gather(opened, by, document)
     reader, lacks = _model(opened, model)
     examples = clearest(opened, rows, document, reader.explain if reader is not None else None)
-    context = sections(opened, rows, Path(run), document, reader, examples)
-    context |= {"title": title or Path(run).stem, "estimates": estimates or {}, "drift": list(drift), "lacks": lacks}
+    context = sections(opened, rows, Path(run), document, reader, examples, estimates or {})
+    context |= {"title": title or Path(run).stem, "drift": list(drift), "lacks": lacks}
     write_text(output, render("report.html", **context))
     return lacks
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Codes = npt.NDArray[np.intp]
 NONE = -1  # the code of a value that is not given
-_TIME = re.compile(r"((?:1[5-9]|2[01])\d\d)(?:-(\d\d)(?:-\d\d.*)?)?", re.DOTALL)
+_TIME = re.compile(r"((?:1[5-9]|2[01])\d\d)(?:-(\d\d)(?:-\d\d.*)?|\.0)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,13 @@ def gather(run: Run, by: Sequence[str] = (), document: str = "document") -> Rows
     values: list[dict[str | None, int]] = [{} for _ in by]
     codes: list[list[int]] = [[] for _ in by]
     size = 0
-    for batch in run.batches():
-        for name in (document, *by):
-            if name not in batch.schema.names:
-                have = ", ".join(n for n in batch.schema.names if n not in ("labels", "probabilities", "text"))
-                raise InputError(f"the run has no column {name!r}; it has: {have}")
+    for batch in run.batches(_columns(run, [document, *by])):
         languages.update(batch.column("lang").to_pylist())
         for place, name in enumerate(by):
             codes[place] += (values[place].setdefault(v, len(values[place])) for v in _texts(batch.column(name)))
         lengths = pyarrow.compute.utf8_length(batch.column("text")).to_numpy(zero_copy_only=False)
         collected.append((_hashes(batch.column(document)), lengths, *_flat(batch.column("labels"), positions, size)))
         size += batch.num_rows
-    if not size:
-        raise InputError("the run has no paragraphs; label some first")
     hashes, lengths, row_of, theme_of, stance_of, voice_of, probability = map(
         np.concatenate, zip(*collected, strict=True)
     )
@@ -105,6 +99,18 @@ def gather(run: Run, by: Sequence[str] = (), document: str = "document") -> Rows
         voice_of,
         probability,
     )
+
+
+def _columns(run: Run, names: Sequence[str]) -> list[str]:
+    """The columns to read: these, and those that every run has."""
+    first = next((batch for batch in run.batches() if batch.num_rows), None)
+    if first is None:
+        raise InputError("the run has no paragraphs; label some first")
+    for name in names:
+        if name not in first.schema.names:
+            have = ", ".join(n for n in first.schema.names if n not in ("labels", "probabilities", "text"))
+            raise InputError(f"the run has no column {name!r}; it has: {have}")
+    return list(dict.fromkeys(["text", "lang", "labels", *names]))
 
 
 def _texts(column: "pyarrow.Array") -> Iterator[str | None]:
@@ -136,7 +142,7 @@ def _flat(column: "pyarrow.Array", positions: Sequence[dict[str, int]], size: in
 
 def _column(name: str, values: list[str | None], codes: Codes) -> Column:
     """Values in order: time where all of them are, else by how common they are."""
-    counts = np.bincount(codes, minlength=len(values))
+    counts = dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
     periods = [None if value is None else _TIME.fullmatch(value) for value in values]
     time = all((period is None) == (value is None) for period, value in zip(periods, values, strict=True))
     if time := time and any(periods):
@@ -146,7 +152,7 @@ def _column(name: str, values: list[str | None], codes: Codes) -> Column:
         order = sorted({value for value in named if value is not None})
     else:
         named = values
-        order = sorted((v for v in values if v is not None), key=lambda v: (-counts[values.index(v)], v))
+        order = sorted((v for v in values if v is not None), key=lambda v: (-counts[v], v))
     places = {value: place for place, value in enumerate(order)}
     renamed = np.array([NONE if value is None else places[value] for value in named], dtype=np.intp)
     return Column(name, tuple(order), renamed[codes], time)

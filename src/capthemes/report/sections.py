@@ -13,7 +13,7 @@ from capthemes.model import Model
 from capthemes.report.charts import top_of
 from capthemes.report.clearest import Example
 from capthemes.report.rows import NONE, Column, Rows
-from capthemes.report.shares import FEW, Counted, counted
+from capthemes.report.shares import FEW, Counted, Interval, counted
 from capthemes.runs import Run
 from capthemes.store import fingerprint_bytes, fingerprint_file
 
@@ -64,6 +64,7 @@ def sections(
     document: str,
     model: Model | None,
     examples: Mapping[str, Mapping[str | None, Sequence[Example]]],
+    estimates: Mapping[str, Interval],
 ) -> dict[str, Any]:
     """All that the page shows of a run, by section."""
     scores = _scores(model)
@@ -82,7 +83,8 @@ def sections(
         "lengths": [int(value) for value in np.percentile(rows.lengths, [10, 50, 90])],
         "empty": int((rows.lengths == 0).sum()),
         "themes": themes,
-        "top": top_of([row.counted.high or row.counted.share for row in themes]),
+        "estimates": estimates,
+        "top": top_of([x.high or x.share or 0.0 for x in [*(row.counted for row in themes), *estimates.values()]]),
         "stances": _balanced(rows.stances),
         "voices": rows.voices,
         "columns": [_breakdown(rows, column) for column in rows.columns],
@@ -137,16 +139,15 @@ def _of_theme(rows: Rows, own: np.ndarray, stance: str) -> Counted | None:
 
 def _breakdown(rows: Rows, column: Column) -> Breakdown:
     sizes = np.bincount(column.codes[column.codes != NONE], minlength=len(column.values))
-    inside = [np.flatnonzero(column.codes == value) for value in range(len(column.values))]
-    enough = [len(r) >= FEWEST and len(np.unique(rows.documents[r])) >= FEW for r in inside]
-    shown = range(min(SHOWN, len(inside)))
-    if column.time:
-        shown = range(enough.index(True), len(enough) - enough[::-1].index(True)) if any(enough) else range(0)
+    drawn = range(len(column.values)) if column.time else range(min(SHOWN, len(column.values)))
+    inside = {value: np.flatnonzero(column.codes == value) for value in drawn}
+    enough = [value for value, r in inside.items() if len(r) >= FEWEST and len(np.unique(rows.documents[r])) >= FEW]
+    shown = drawn if not column.time else range(enough[0], enough[-1] + 1) if enough else range(0)
     shares: dict[str, list[Counted | None]] = {}
     for theme, name in enumerate(rows.themes):
         having = rows.having(theme)
-        told = ((inside[value], enough[value]) for value in shown)
-        shares[name] = [counted(having[r], rows.documents[r]) if so else None for r, so in told]
+        cells = ((value in enough, inside[value]) for value in shown)
+        shares[name] = [counted(having[r], rows.documents[r]) if told else None for told, r in cells]
     return Breakdown(
         column.name,
         column.time,
