@@ -344,6 +344,7 @@ def test_trends_over_years(tmp_path, fast):
     assert html.count("<polyline") == 1
     assert html.count("<circle") == 5
     assert "n = 60" in html
+    assert "<dd>2015–2019</dd>" in html
 
 
 def test_the_command(labelled, tmp_path, capsys):

@@ -43,12 +43,15 @@ class ThemeRow:
 class Breakdown:
     """A column: for each of its values how many paragraphs there are, and each theme's share of them.
 
-    `shares` are by theme, None where a value has too few paragraphs or documents; `unshown` values are left out (the
-    rarest, or those before the first and after the last period with shares), and `missing` paragraphs have none.
+    A column of time reaches from `first` to `last`. `shares` are by theme, None where a value has too few paragraphs
+    or documents; `unshown` values are left out (the rarest, or those before the first and after the last period with
+    shares), and `missing` paragraphs have none.
     """
 
     name: str
     time: bool
+    first: str
+    last: str
     values: tuple[str, ...]
     sizes: list[int]
     shares: dict[str, list[Counted | None]]
@@ -151,6 +154,7 @@ def _breakdown(rows: Rows, column: Column) -> Breakdown:
     return Breakdown(
         column.name,
         column.time,
+        *(column.values[0], column.values[-1]) if column.values else ("", ""),
         tuple(column.values[value] for value in shown),
         [int(sizes[value]) for value in shown],
         shares,
