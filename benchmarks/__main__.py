@@ -1,44 +1,43 @@
-"""python -m benchmarks NAME [--real FOLDER]: what is measured of the annotated sets and of the models."""
+"""python -m benchmarks NAME: what is measured of the annotated sets, of the models and of the tools."""
 
 import argparse
-import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from benchmarks import ablation, characters, data, models, noise, speed
-from benchmarks.sheet import sources
-from capthemes import annotations
+from benchmarks import ablation, characters, data, faithfulness, models, speed
+
+REAL = {"type": Path, "metavar": "FOLDER", "help": "folder of published text; without it its figures stay"}
+NEEDED = {**REAL, "required": True, "help": "folder of published text"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "name", choices=["ablation", "ablation-encoder", "characters", "data", "models", "noise", "speed"]
+    commands = parser.add_subparsers(required=True, metavar="NAME")
+
+    def add(name: str, run: Callable[..., None], **options: dict[str, Any]) -> None:
+        """A measurement whose options are the parameters of `run`."""
+        command = commands.add_parser(name, help=(run.__doc__ or "").partition(".")[0])
+        for option, settings in options.items():
+            command.add_argument(f"-{option}" if len(option) == 1 else f"--{option}", **settings)
+        command.set_defaults(run=run)
+
+    add("ablation", ablation.run, real=NEEDED)
+    add("ablation-encoder", ablation.run_encoder, real=NEEDED)
+    add("characters", characters.run)
+    add("data", data.run, real=REAL)
+    add(
+        "faithfulness",
+        faithfulness.run,
+        real=REAL,
+        models={"nargs": "+", "default": ["fast", "accurate"], "help": "the models to explain"},
+        limit={"type": int, "help": "at most so many paragraphs of a set"},
     )
-    parser.add_argument(
-        "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
-    )
-    parser.add_argument("-n", type=int, default=150, help="how many suspects (default: 150)")
-    options = parser.parse_args()
-    if options.name == "data":
-        data.run(options.real)
-        return
-    if options.name in ("models", "characters"):
-        (models.run if options.name == "models" else characters.run)()
-        return
-    if options.name == "speed":
-        speed.run(options.real)
-        return
-    if options.name.startswith("ablation"):
-        if options.real is None:
-            parser.error("the ablation is measured on published text: --real FOLDER")
-        (ablation.run if options.name == "ablation" else ablation.run_encoder)(options.real)
-        return
-    gold = annotations.paragraphs("written")
-    if options.real is not None:
-        gold += annotations.hydrate(sources(options.real)).paragraphs
-    for paragraph, doubtful in noise.suspects(gold, options.n):
-        sys.stdout.write(json.dumps({"id": paragraph.id, "doubtful": doubtful}) + "\n")
+    add("models", models.run)
+
+    add("speed", speed.run, real=REAL)
+    options = vars(parser.parse_args())
+    options.pop("run")(**options)
 
 
 if __name__ == "__main__":

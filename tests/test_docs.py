@@ -42,7 +42,9 @@ def test_the_readmes_commands_parse():
 
 
 @pytest.mark.parametrize(
-    "path", [path.relative_to(ROOT).as_posix() for path in ROOT.glob("*.md")] + ["annotations/README.md"]
+    "path",
+    [path.relative_to(ROOT).as_posix() for path in ROOT.glob("*.md")]
+    + ["annotations/README.md", "docs/from-articles-to-a-figure.md"],
 )
 def test_links_between_files_lead_somewhere(path):
     text = (ROOT / path).read_text(encoding="utf-8")
@@ -54,3 +56,15 @@ def test_the_changelog_has_the_version():
     version = re.search(r'(?m)^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))[1]
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"version: {version}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_the_worked_example_runs_and_its_intervals_are_honest(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "from-articles-to-a-figure.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "from-articles-to-a-figure.md", "exec"), names)
+    assert names["estimated"] >= 14
+    assert names["estimated"] > names["as_counted"]
+    assert (tmp_path / "figure.html").read_text(encoding="utf-8").count('class="estimated"') == 16
+    assert "estimates rest on a hand-labelled random sample" in (tmp_path / "report.html").read_text(encoding="utf-8")

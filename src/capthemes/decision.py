@@ -48,7 +48,7 @@ class Decision:
         common threshold where a theme has few positives; temperatures minimise the log loss.
         """
         truth = theme_matrix(gold, unseen.themes)
-        lines = [_platt(_log_odds(unseen.theme[:, t]), truth[:, t]) for t in range(len(unseen.themes))]
+        lines = [_platt(log_odds(unseen.theme[:, t]), truth[:, t]) for t in range(len(unseen.themes))]
         rough = cls({name: ThemeDecision(*line) for name, line in zip(unseen.themes, lines, strict=True)})
         calibrated = rough.calibrate(unseen).theme
         common = _best_threshold(calibrated.ravel(), truth.ravel())
@@ -79,7 +79,7 @@ class Decision:
         slopes, intercepts = (np.array([getattr(n, part) for n in numbers]) for part in ("slope", "intercept"))
         if (slopes == 1).all() and not intercepts.any():
             return said.theme
-        return _sigmoid(slopes * _log_odds(said.theme) + intercepts)
+        return _sigmoid(slopes * log_odds(said.theme) + intercepts)
 
     def decide(self, said: Probabilities) -> Decided:
         """The labels of what a family said, each row's most probable first.
@@ -134,7 +134,7 @@ class Decision:
             raise ModelError(f"{where}: not a decision ({error}); save the model anew") from error
 
 
-def _log_odds(p: Array) -> Array:
+def log_odds(p: Array) -> Array:
     clipped = np.clip(p, EDGE, 1 - EDGE)
     return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)
 

@@ -14,9 +14,10 @@ from capthemes import card
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
 from capthemes.errors import ModelError, TextTypeError
+from capthemes.evidence import explain
 from capthemes.families import family_class
 from capthemes.families.base import Family
-from capthemes.records import Predictions, Probabilities
+from capthemes.records import Label, Predictions, Probabilities
 from capthemes.store import fingerprint_bytes, fingerprint_file, home, write_text
 
 if TYPE_CHECKING:
@@ -63,6 +64,14 @@ class Model:
             return _checked(texts)
         array = _checked_arrow(texts)
         return array if getattr(self.family, "reads_arrow", False) else array.to_pylist()
+
+    def explain(self, text: str) -> tuple[Label, ...]:
+        """The labels of one text, each with its evidence: the spans of characters that speak for its theme.
+
+        A span's weight is what it adds to the theme's calibrated log-odds: exactly, where the family is a sum over
+        n-grams (linear), else as far as leaving it out lets them fall. Raises TextTypeError where text is no string.
+        """
+        return explain(self.family, self.decision, *_checked([text]))
 
     @property
     def id(self) -> str:

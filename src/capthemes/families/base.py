@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
 
 from capthemes.codebook import Codebook
-from capthemes.records import Paragraph, Probabilities
+from capthemes.records import Array, Paragraph, Probabilities
 
 
 class Family(Protocol):
@@ -25,3 +28,14 @@ class Family(Protocol):
 
     @classmethod
     def fit(cls, paragraphs: Sequence[Paragraph], codebook: Codebook, seed: int, **options: Any) -> Self: ...
+
+
+@runtime_checkable
+class Additive(Protocol):
+    """A family whose log-odds of a theme are a sum, over spans of the text, on top of those of the empty text.
+
+    `contributions` gives the spans, (n, 2) first and last (exclusive) characters, none empty, and what each adds
+    to every theme's log-odds, (n, T); spans may overlap.
+    """
+
+    def contributions(self, text: str) -> tuple[npt.NDArray[np.intp], Array]: ...

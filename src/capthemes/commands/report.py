@@ -1,0 +1,39 @@
+"""capthemes report."""
+
+import argparse
+from pathlib import Path
+
+from capthemes.commands.terminal import Commands, open_console
+
+
+def add(commands: Commands) -> None:
+    report = commands.add_parser("report", help="write a page on a labelled run", description=_report.__doc__)
+    add = report.add_argument
+    add("input", metavar="RUN", help="a run's folder, or a labelled .parquet file")
+    add("-o", "--output", required=True, type=Path, metavar="OUT", help="the page, .html")
+    by = "columns to break shares down by: years or dates become trends, any other a table"
+    add("--by", nargs="+", default=[], metavar="COLUMN", help=by)
+    document = "whose values are drawn together in intervals (default: document)"
+    add("--document", default="document", metavar="COLUMN", help=document)
+    add("-m", "--model", default=None, help="the model that labelled the run, where it is not a bundled one")
+    add("--title", help="the page's heading (default: the run's name)")
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    report.set_defaults(run=_report)
+
+
+def _report(options: argparse.Namespace) -> None:
+    """Write one page of HTML on what a run found: shares, trends, stances, voices, the clearest paragraphs, methods."""
+    from capthemes.report.page import write_report
+
+    console = open_console()
+    lacks = write_report(
+        options.input,
+        options.output,
+        by=options.by,
+        document=options.document,
+        model=options.model,
+        title=options.title,
+        overwrite=options.overwrite,
+    )
+    for line in [*lacks, f"wrote {options.output}"]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
