@@ -2,7 +2,7 @@ import krippendorff
 import numpy as np
 import pytest
 
-from capthemes.agreement import agreement, alpha, coincidences
+from capthemes.agreement import Difference, agreement, alpha, coincidences, differences
 from capthemes.codebook import Codebook
 from capthemes.records import Label
 
@@ -46,3 +46,22 @@ def test_agreement_of_two_annotators():
     assert found.confusions["stance"] == {("critical", "supportive"): 1}
     assert found.confusions["voice"] == {}
     assert found.theme.low <= found.theme.value <= found.theme.high
+
+
+def test_differences_say_who_gave_what():
+    ann = {
+        "a": [Label("overcapacity", "supportive", "author"), Label("soe_reform")],
+        "b": [],
+        "c": [Label("involution")],
+        "d": [],
+    }
+    bob = {
+        "a": [Label("overcapacity", "critical", "author"), Label("soe_reform", "mixed")],
+        "b": [Label("soe_reform")],
+        "c": [Label("unified_market")],
+    }
+    assert list(differences({"ann": ann, "bob": bob})) == [
+        Difference("a", "ann", "bob", "stance", "overcapacity", "supportive", "critical"),
+        Difference("b", "ann", "bob", "theme", "soe_reform", "-", "soe_reform"),
+        Difference("c", "ann", "bob", "theme", "involution", "involution", "unified_market"),
+    ]
