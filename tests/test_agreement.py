@@ -4,6 +4,7 @@ import pytest
 
 from capthemes.agreement import Difference, agreement, alpha, coincidences, differences
 from capthemes.codebook import Codebook
+from capthemes.errors import AnnotationError
 from capthemes.records import Label
 
 
@@ -65,3 +66,10 @@ def test_differences_say_who_gave_what():
         Difference("b", "ann", "bob", "theme", "soe_reform", "-", "soe_reform"),
         Difference("c", "ann", "bob", "theme", "involution", "involution", "unified_market"),
     ]
+
+
+def test_nothing_to_agree_on():
+    codebook = Codebook.load()
+    assert np.isnan(agreement([{"a": [Label("soe_reform")]}] * 2, codebook, {}).stance.value)
+    with pytest.raises(AnnotationError, match="labelled by two of 1 annotators"):
+        agreement([{"a": []}], codebook, {})

@@ -1,5 +1,6 @@
 """Agreement: how far annotators of the same paragraphs give the same labels (Krippendorff's alpha)."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from capthemes.codebook import Codebook
+from capthemes.errors import AnnotationError
 from capthemes.metrics import Score, resamples
 from capthemes.records import Array, Label
 
@@ -54,9 +56,15 @@ def agreement(
 
     `documents` gives each paragraph's document, the unit of the bootstrap; a paragraph that is missing from it
     is a document of its own.
+
+    Raises AnnotationError where no paragraph has two annotators.
     """
     read = Counter(id for annotator in annotators for id in annotator)
     ids = sorted(id for id, count in read.items() if count > 1)
+    if not ids:
+        raise AnnotationError(
+            f"no paragraph has been labelled by two of {len(annotators)} annotators; bring both files"
+        )
     units = [[{x.theme: x for x in a[id]} for a in annotators if id in a] for id in ids]
     place = np.unique([documents.get(id, id) for id in ids], return_inverse=True)[1]
     weights = resamples(int(place.max(initial=-1)) + 1, seed)[:, place]
@@ -118,6 +126,9 @@ def alpha(pairs: Array) -> Array:
 
 
 def _interval(units: Array, weights: Array) -> Score:
+    """Alpha of all units, nan where nothing was answered twice, and its percentiles under resampling weights."""
+    if not units.any():
+        return Score(math.nan, math.nan, math.nan)
     drawn = np.tensordot(weights, units, axes=1)
     low, high = np.percentile(alpha(drawn), [2.5, 97.5])
     return Score(float(alpha(units.sum(axis=0))), float(low), float(high))

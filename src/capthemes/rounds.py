@@ -52,7 +52,8 @@ def read(paths: Iterable[str | Path], codebook: Codebook) -> list[Record]:
     """The records of jsonl files, one for each paragraph.
 
     A row has an id, the text (files of labels alone may lack it), labels with the annotator who gave them (the
-    file's name where it does not say), and a model's suggestion, or no labels where nobody has read it.
+    file's name where it does not say), and a model's suggestion, or no labels where nobody has read it. The labels
+    of a row that names a model and no annotator are that model's: what `capthemes label` wrote.
 
     Raises AnnotationError with file and line, and as `merge`.
     """
@@ -61,8 +62,9 @@ def read(paths: Iterable[str | Path], codebook: Codebook) -> list[Record]:
         for number, where, row in rows(path):
             if not isinstance(row.get("text", ""), str) or not isinstance(row.get("labels"), list | None):
                 raise AnnotationError(f"{where}: 'text' must be a string and 'labels' a list; mend or remove the line")
-            annotator = str(row.get("annotator") or path.stem)
-            labels = row.get("labels")
+            if row.get("model") and row.get("suggested") is None and not row.get("annotator"):
+                row["suggested"] = row.pop("labels", None)
+            annotator, labels = str(row.get("annotator") or path.stem), row.get("labels")
             found.append(
                 Record(
                     id=str(row.get("id", number)),
