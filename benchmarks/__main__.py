@@ -5,24 +5,29 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ablation, data, models, noise
+from benchmarks import ablation, data, models, queue
 from benchmarks.sheet import sources
 from capthemes import annotations
+from capthemes.suspects import suspects
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise"])
+    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise", "queue"])
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
     parser.add_argument("-n", type=int, default=150, help="how many suspects (default: 150)")
+    parser.add_argument("--reduced", action="store_true", help="the queue on a small pool and two seeds")
     options = parser.parse_args()
     if options.name == "data":
         data.run(options.real)
         return
     if options.name == "models":
         models.run()
+        return
+    if options.name == "queue":
+        queue.run(options.real, options.reduced)
         return
     if options.name.startswith("ablation"):
         if options.real is None:
@@ -32,8 +37,9 @@ def main() -> None:
     gold = annotations.paragraphs("written")
     if options.real is not None:
         gold += annotations.hydrate(sources(options.real)).paragraphs
-    for paragraph, doubtful in noise.suspects(gold, options.n):
-        sys.stdout.write(json.dumps({"id": paragraph.id, "doubtful": doubtful}) + "\n")
+    for suspect in suspects(gold)[: options.n]:
+        doubtful = {theme: round(p, 3) for theme, p in suspect.doubtful.items()}
+        sys.stdout.write(json.dumps({"id": suspect.paragraph.id, "doubtful": doubtful}) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from capthemes import annotations, rounds
+from capthemes import annotations, formats, rounds
 from capthemes.cli import main
 from capthemes.codebook import Codebook
+from capthemes.commands import exchange, queue
+from capthemes.queue import STRATEGIES
 from capthemes.records import Label
 from capthemes.rounds import Record
 
 CODEBOOK = Codebook.load()
+
+
+def test_the_commands_offer_what_there_is():
+    assert tuple(formats.FORMATS) == exchange.FORMATS
+    assert queue.STRATEGIES == STRATEGIES
 
 
 @pytest.fixture
@@ -39,8 +46,10 @@ def test_a_queue_goes_to_a_tool_and_comes_back(here, capsys, form):
     queued = rounds.read(["queue.jsonl"], CODEBOOK)
     read = [Record(r.id, r.text, {"ann": r.suggested[:1]}, r.suggested, r.model, r.meta) for r in queued]
     rounds.write(read, Path("read.jsonl"))
-    assert main(["export", "read.jsonl", "-f", form, "-o", "tool"]) == 0
-    assert main(["import", "tool", "-f", form, "-o", "back.jsonl"]) == 0
+    assert main(["export", "read.jsonl", "-f", form, "-o", "tool"]) == 1
+    assert "tool exists; choose another name, or remove it" in capsys.readouterr().err
+    assert main(["export", "read.jsonl", "-f", form, "-o", "read"]) == 0
+    assert main(["import", "read", "-f", form, "-o", "back.jsonl"]) == 0
     assert [p.labels[0].theme for p in annotations.paragraphs("back.jsonl")] == ["overcapacity"] * 5
     assert [p.text for p in annotations.paragraphs("back.jsonl")] == [record.text for record in queued]
 

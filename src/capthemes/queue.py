@@ -6,7 +6,7 @@ Savarese 2018), "thin" (the theme with the fewest labels gets its likeliest para
 thin themes, then far from one another) and "random".
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ Rows = npt.NDArray[np.intp]
 STRATEGIES = ("mixed", "uncertainty", "diversity", "thin", "random")
 FAR = ("mixed", "diversity")  # those that choose, among candidates, what is far from one another
 POOL = 200_000  # paragraphs of a run that are looked at; of a larger one as many at random, so memory stays flat
-CANDIDATES = 10  # for each place in the queue, whose texts are read
+CANDIDATES = {"mixed": 4}  # for each place in the queue, whose texts are read; of the other strategies MANY
+MANY = 20
 DIMENSIONS = 1024  # of the vectors that distances are measured in: runs of characters, hashed with signs
 CERTAIN = 1e-6
 RUN_COLUMNS = ("id", "text", "labels", "probabilities", "model", "schema")
@@ -49,18 +50,38 @@ def queue(
     rows, probabilities = _pool(run, {record.id for record in labelled}, seed)
     counts = theme_counts(labelled)
     have = np.array([counts[theme] for theme in run.themes], dtype=float)
-    order = candidates(probabilities, CANDIDATES * count, strategy, have, seed)
-    found = _records(run, rows[order])
-    seen = {record.text for record in labelled}
-    kept = []
-    for place, record in enumerate(found):
-        if record.text not in seen:
-            seen.add(record.text)
-            kept.append(place)
+    records: dict[int, Record] = {}
+
+    def texts(places: Rows) -> list[str]:
+        found = _records(run, rows[places])
+        records.update(zip(places.tolist(), found, strict=True))
+        return [record.text for record in found]
+
+    chosen = pick(probabilities, texts, count, strategy, have, [record.text for record in labelled], seed)
+    return [records[place] for place in chosen.tolist()]
+
+
+def pick(
+    probabilities: Array,
+    texts: Callable[[Rows], Sequence[str]],
+    count: int,
+    strategy: str,
+    have: Array,
+    labelled: Sequence[str] = (),
+    seed: int = 0,
+) -> Rows:
+    """The rows of (n, T) calibrated probabilities to label next, first first; of rows with one text, one.
+
+    `texts` reads the texts of some rows, `have` (T,) is how many paragraphs of each theme are labelled, `labelled` are
+    their texts.
+    """
+    order = candidates(probabilities, CANDIDATES.get(strategy, MANY) * count, strategy, have, seed)
+    known, read = set(labelled), texts(order)
+    first = dict(zip(reversed(read), reversed(order.tolist()), strict=True))
+    fresh = [text for text in dict.fromkeys(read) if text not in known]
     if strategy in FAR:
-        chosen = far_apart([found[i].text for i in kept], count, [record.text for record in labelled])
-        kept = [kept[i] for i in chosen]
-    return [found[i] for i in kept[:count]]
+        fresh = [fresh[place] for place in far_apart(fresh, count, labelled)]
+    return np.array([first[text] for text in fresh[:count]], dtype=np.intp)
 
 
 def everything(run: Run) -> Iterator[Record]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, open_console, plain_table
+from capthemes.commands.terminal import Commands, check_new, open_console, plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,6 +65,7 @@ def _adjudicate(options: argparse.Namespace) -> None:
     from capthemes.codebook import Codebook
 
     console, codebook = open_console(), Codebook.load(options.codebook)
+    check_new(options.output)
     records = rounds.read(options.files, codebook)
     if options.decisions is None:
         disputes = adjudication.disputes(records, codebook)

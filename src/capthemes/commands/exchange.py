@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, open_console
+from capthemes.commands.terminal import Commands, check_new, open_console
 
 if TYPE_CHECKING:
     from capthemes.codebook import Codebook
@@ -39,6 +39,7 @@ def _export(options: argparse.Namespace) -> None:
     from capthemes.codebook import Codebook
 
     console, codebook = open_console(), Codebook.load(options.codebook)
+    check_new(options.output)
     records = _read(options.inputs, codebook)
     formats.write(records, options.output, options.format, codebook)
     console.print(f"wrote {options.output}: {_told(records)}", highlight=False, markup=False, soft_wrap=True)
@@ -53,6 +54,7 @@ def _import(options: argparse.Namespace) -> None:
     from capthemes.codebook import Codebook
 
     console, codebook = open_console(), Codebook.load(options.codebook)
+    check_new(options.output)
     records = formats.read(options.inputs, options.format, codebook)
     rounds.write([record for record in records if record.annotators], options.output)
     console.print(f"wrote {options.output}: {_told(records)}", highlight=False, markup=False, soft_wrap=True)

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from capthemes.commands.terminal import Commands, open_console, plain_table
+from capthemes.commands.terminal import Commands, check_new, open_console, plain_table
 
 STRATEGIES = ("mixed", "uncertainty", "diversity", "thin", "random")
 
@@ -43,6 +43,7 @@ def _queue(options: argparse.Namespace) -> None:
     from capthemes.runs import open_run
 
     console, codebook = open_console(), Codebook.load(options.codebook)
+    check_new(options.output)
     labelled = rounds.read(options.labelled, codebook)
     run = open_run(options.run_)
     found = queue(run, options.n, strategy=options.strategy, labelled=labelled, seed=options.seed)
@@ -61,6 +62,8 @@ def _suspects(options: argparse.Namespace) -> None:
     from capthemes.training import gather
 
     console, codebook = open_console(), Codebook.load(options.codebook)
+    if options.output:
+        check_new(options.output)
     data, left_out = gather(options.data, options.texts, codebook)
     for line in left_out:
         sys.stderr.write(f"capthemes: {line}\n")

@@ -1,7 +1,8 @@
 """Label Studio: tasks with annotations and predictions, and the labelling interface of a codebook.
 
-Themes are choices; a theme that is chosen shows choices of its stance and voice; evidence is marked in the text. The
-form is that of https://labelstud.io/guide/task_format, exports are read as "JSON" (not "JSON-MIN").
+Themes are choices; a theme that is chosen shows choices of its stance and voice; evidence is marked in the text. An
+annotator's name is the email of a member of the project, or Label Studio refuses the import. The form is that of
+https://labelstud.io/guide/task_format; exports are read as "JSON" (not "JSON-MIN").
 """
 
 import json
