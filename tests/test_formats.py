@@ -138,8 +138,11 @@ def test_a_codebook_of_themes_alone(form, one_theme):
 
 def test_files_of_several_annotators_are_one_round(tmp_path):
     for name in ("ann", "bob"):
-        (tmp_path / f"{name}.jsonl").write_text('{"id": 7, "text": "x", "cats": ["involution"], "Comments": []}\n')
+        (tmp_path / f"{name}.jsonl").write_text(
+            '{"id": 7, "text": "x", "cats": ["involution"], "Comments": [], "page": 3}\n'
+        )
     (record,) = formats.read([tmp_path / "ann.jsonl", tmp_path / "bob.jsonl"], "doccano", CODEBOOK)
+    assert (record.id, record.meta) == ("7", {"page": 3})
     assert record.annotators == {"ann": (Label("involution"),), "bob": (Label("involution"),)}
     with pytest.raises(AnnotationError, match="'ann' labels it twice"):
         formats.read([tmp_path / "ann.jsonl"] * 2, "doccano", CODEBOOK)
@@ -238,10 +241,12 @@ def test_label_studio_offsets_in_utf16_units_are_understood(tmp_path):
     value = {"start": 3, "end": 8, "text": "mills", "labels": ["overcapacity"]}
     theme = {"from_name": "theme", "type": "choices", "value": {"choices": ["overcapacity"]}}
     results = [theme, {"from_name": "evidence", "type": "labels", "value": value}]
-    task = {"id": 3, "data": {"text": "𠮷 mills"}, "annotations": [{"completed_by": 5, "result": results}]}
+    task = {"id": 3, "data": {"text": "𠮷 mills", "page": 3}, "annotations": [{"completed_by": 5, "result": results}]}
     (tmp_path / "x.json").write_text(json.dumps([task]))
     (record,) = formats.read([tmp_path / "x.json"], "labelstudio", CODEBOOK)
-    assert record == Record("3", "𠮷 mills", {"5": (Label("overcapacity", evidence=(Span(2, 7, 1.0),)),)})
+    assert record == Record(
+        "3", "𠮷 mills", {"5": (Label("overcapacity", evidence=(Span(2, 7, 1.0),)),)}, meta={"page": 3}
+    )
     value["text"] = "plant"
     (tmp_path / "x.json").write_text(json.dumps([task]))
     with pytest.raises(AnnotationError, match="is not 'plant'"):
@@ -254,7 +259,7 @@ def test_a_skipped_task_of_label_studio_is_unread(tmp_path):
     assert formats.read([tmp_path / "x.json"], "labelstudio", CODEBOOK)[0].annotators == {}
 
 
-def test_argilla_takes_the_settings_and_gives_the_records_back(tmp_path, monkeypatch):
+def test_argilla_takes_the_settings_and_gives_the_records_back(tmp_path, monkeypatch, one_theme):
     argilla = pytest.importorskip("argilla")
     from argilla.records._io import JsonIO
 
@@ -262,6 +267,11 @@ def test_argilla_takes_the_settings_and_gives_the_records_back(tmp_path, monkeyp
     formats.write_setup(tmp_path, "argilla", CODEBOOK)
     asked = argilla.Settings.from_json(tmp_path / "settings.json")
     asked.validate()
+    formats.write_setup(tmp_path / "one", "argilla", Codebook.load(one_theme[0]))
+    assert argilla.Settings.from_json(tmp_path / "one" / "settings.json").questions["labels"].labels == [
+        "farmland",
+        "no theme",
+    ]
     formats.write(GIVEN, tmp_path / "x.json", "argilla", CODEBOOK)
     read = JsonIO._records_from_json(tmp_path / "x.json")
     JsonIO.to_json(read, tmp_path / "y.json")

@@ -56,7 +56,7 @@ def setup(codebook: Codebook) -> dict[str, str]:
         "guidelines": codebook.text,
         "fields": [{"name": "text", "required": True, "settings": {"type": "text", "use_markdown": False}}],
         "questions": [
-            {"name": "labels", "required": True, "settings": {**asked, "visible_options": len(labels)}},
+            {"name": "labels", "required": True, "settings": asked},
             {"name": "evidence", "required": False, "settings": marked},
         ],
         "vectors": [],

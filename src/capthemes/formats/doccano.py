@@ -19,6 +19,8 @@ from capthemes.records import Label
 from capthemes.rounds import Record, carried, label_of, label_rows, suggestion, tag, tags
 from capthemes.store import write_text
 
+COLUMNS = ("id", "text", "cats", "entities", "Comments", "record", "annotator")
+
 
 def dump(records: Sequence[Record], path: Path, codebook: Codebook) -> None:
     lines = []
@@ -35,7 +37,8 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
             raise AnnotationError(
                 f"{where}: a row needs 'text' and 'cats'; export as JSONL from a project of both kinds"
             )
-        own = row.get("record") or {"id": row.get("id", number), "meta": {}}
+        others = {name: value for name, value in row.items() if name not in COLUMNS}
+        own = row.get("record") or {"id": row.get("id", number), "meta": others}
         annotator = row.get("annotator") or (path.stem if "id" in row else None)
         yield Record(
             id=str(own["id"]),

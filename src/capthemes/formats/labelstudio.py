@@ -29,7 +29,8 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
         data = task.get("data")
         if not isinstance(data, Mapping) or not isinstance(data.get("text"), str):
             raise AnnotationError(f"{where}: no text in the task's data; export from Label Studio as JSON")
-        own = data.get("record") or {"id": task.get("id"), "meta": {k: v for k, v in data.items() if k != "text"}}
+        others = {name: value for name, value in data.items() if name not in ("id", "text")}
+        own = data.get("record") or {"id": data.get("id", task.get("id")), "meta": others}
         read = [x for x in task.get("annotations", ()) if not x.get("was_cancelled")]
         answers = [(_name(x, where), _labels(x["result"], data["text"], codebook, where)) for x in read]
         if len(dict(answers)) < len(answers):
