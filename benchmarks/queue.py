@@ -59,16 +59,18 @@ def curves(
 
 
 def saved(curve: Sequence[float], random: Sequence[float]) -> float | None:
-    """The share of labels that reach the last score of `random` sooner, by straight lines; None where none do."""
-    sizes = STEP * np.arange(1, len(curve) + 1)
-    reached = np.flatnonzero(np.array(curve) >= random[-1])
-    if not len(reached):
+    """The share of labels by which a curve reaches the best score of `random` sooner; None where it never does."""
+    ours, theirs = _reached(curve, max(random)), _reached(random, max(random))
+    return None if ours is None or theirs is None else 1 - ours / theirs
+
+
+def _reached(curve: Sequence[float], score: float) -> float | None:
+    """The labels at which a curve first reaches a score, by straight lines between its points."""
+    above = np.flatnonzero(np.array(curve) >= score)
+    if not len(above):
         return None
-    at = int(reached[0])
-    if at == 0:
-        return float(1 - sizes[0] / sizes[-1])
-    rise = (random[-1] - curve[at - 1]) / (curve[at] - curve[at - 1])
-    return float(1 - (sizes[at - 1] + rise * STEP) / sizes[-1])
+    at = int(above[0])
+    return STEP * (at + 1 if at == 0 else at + (score - curve[at - 1]) / (curve[at] - curve[at - 1]))
 
 
 def rendered(sheet: str, results: Mapping[str, Any]) -> str:

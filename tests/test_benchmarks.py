@@ -62,13 +62,14 @@ def test_labels_saved_are_read_off_the_curve():
     assert queue.saved([0.5, 0.5, 0.5, 0.5], random) == pytest.approx(0.75)
     assert queue.saved([0.1, 0.2, 0.3, 0.39], random) is None
     assert queue.saved(random, random) == 0
+    assert queue.saved([0.1, 0.4, 0.4, 0.4], [0.1, 0.2, 0.4, 0.3]) == pytest.approx(1 / 3)
 
 
 def test_the_sheet_of_the_queue_shows_what_was_measured_last():
     sheet = queue.SHEET.read_text(encoding="utf-8")
     results = json.loads(queue.RESULTS.read_text(encoding="utf-8"))
     assert queue.rendered(sheet, results) == sheet
-    assert "| mixed | 0." in sheet
+    assert "| uncertainty | 0." in sheet
 
 
 def test_cards_are_drawn_again_to_the_same_words():

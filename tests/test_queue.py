@@ -100,7 +100,7 @@ def test_a_large_run_is_sampled(run, monkeypatch):
 
 
 def test_what_cannot_be_queued(run, tmp_path):
-    with pytest.raises(InputError, match="no strategy 'best'; there is: mixed"):
+    with pytest.raises(InputError, match="no strategy 'best'; there is: uncertainty"):
         queue(run, 5, strategy="best")
     with pytest.raises(InputError, match="cannot queue 0 paragraphs"):
         queue(run, 0)

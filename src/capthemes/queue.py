@@ -18,7 +18,7 @@ from capthemes.rounds import OWN, Record, theme_counts
 from capthemes.runs import Run
 
 Rows = npt.NDArray[np.intp]
-STRATEGIES = ("mixed", "uncertainty", "diversity", "thin", "random")
+STRATEGIES = ("uncertainty", "diversity", "thin", "mixed", "random")
 FAR = ("mixed", "diversity")  # those that choose, among candidates, what is far from one another
 POOL = 200_000  # paragraphs of a run that are looked at; of a larger one as many at random, so memory stays flat
 CANDIDATES = {"mixed": 4}  # for each place in the queue, whose texts are read; of the other strategies MANY
@@ -32,7 +32,7 @@ def queue(
     run: Run,
     count: int,
     *,
-    strategy: str = "mixed",
+    strategy: str = "uncertainty",
     labelled: Sequence[Record] = (),
     seed: int = 0,
 ) -> list[Record]:

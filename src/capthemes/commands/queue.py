@@ -7,7 +7,7 @@ from pathlib import Path
 
 from capthemes.commands.terminal import Commands, check_new, open_console, plain_table
 
-STRATEGIES = ("mixed", "uncertainty", "diversity", "thin", "random")
+STRATEGIES = ("uncertainty", "diversity", "thin", "mixed", "random")
 
 
 def add(commands: Commands) -> None:
