@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablation, characters, data, faithfulness, models, speed
+from benchmarks import ablation, characters, data, faithfulness, models, queue, speed
 
 REAL = {"type": Path, "metavar": "FOLDER", "help": "folder of published text; without it its figures stay"}
 NEEDED = {**REAL, "required": True, "help": "folder of published text"}
@@ -34,7 +34,8 @@ def main() -> None:
         limit={"type": int, "help": "at most so many paragraphs of a set"},
     )
     add("models", models.run)
-
+    reduced = {"action": "store_true", "help": "a small pool and two seeds"}
+    add("queue", queue.run, real=REAL, reduced=reduced)
     add("speed", speed.run, real=REAL)
     options = vars(parser.parse_args())
     options.pop("run")(**options)

@@ -2,8 +2,9 @@ import krippendorff
 import numpy as np
 import pytest
 
-from capthemes.agreement import agreement, alpha, coincidences
+from capthemes.agreement import Difference, agreement, alpha, coincidences, differences
 from capthemes.codebook import Codebook
+from capthemes.errors import AnnotationError
 from capthemes.records import Label
 
 
@@ -46,3 +47,29 @@ def test_agreement_of_two_annotators():
     assert found.confusions["stance"] == {("critical", "supportive"): 1}
     assert found.confusions["voice"] == {}
     assert found.theme.low <= found.theme.value <= found.theme.high
+
+
+def test_differences_say_who_gave_what():
+    ann = {
+        "a": [Label("overcapacity", "supportive", "author"), Label("soe_reform")],
+        "b": [],
+        "c": [Label("involution")],
+        "d": [],
+    }
+    bob = {
+        "a": [Label("overcapacity", "critical", "author"), Label("soe_reform", "mixed")],
+        "b": [Label("soe_reform")],
+        "c": [Label("unified_market")],
+    }
+    assert list(differences({"ann": ann, "bob": bob})) == [
+        Difference("a", "ann", "bob", "stance", "overcapacity", "supportive", "critical"),
+        Difference("b", "ann", "bob", "theme", "soe_reform", "-", "soe_reform"),
+        Difference("c", "ann", "bob", "theme", "involution", "involution", "unified_market"),
+    ]
+
+
+def test_nothing_to_agree_on():
+    codebook = Codebook.load()
+    assert np.isnan(agreement([{"a": [Label("soe_reform")]}] * 2, codebook, {}).stance.value)
+    with pytest.raises(AnnotationError, match="labelled by two of 1 annotators"):
+        agreement([{"a": []}], codebook, {})

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from benchmarks import ablation, data, leaks
+from benchmarks import ablation, data, leaks, queue
 
 from capthemes.codebook import Codebook
 from capthemes.records import Paragraph
@@ -54,6 +54,22 @@ def test_the_ablation_shows_what_was_measured_last():
     sheet = ablation.SHEET.read_text(encoding="utf-8")
     assert ablation.rendered(sheet) == sheet
     assert "| n-grams, both |" in sheet
+
+
+def test_labels_saved_are_read_off_the_curve():
+    random = [0.1, 0.2, 0.3, 0.4]
+    assert queue.saved([0.1, 0.3, 0.5, 0.6], random) == pytest.approx(1 - 250 / 400)
+    assert queue.saved([0.5, 0.5, 0.5, 0.5], random) == pytest.approx(0.75)
+    assert queue.saved([0.1, 0.2, 0.3, 0.39], random) is None
+    assert queue.saved(random, random) == 0
+    assert queue.saved([0.1, 0.4, 0.4, 0.4], [0.1, 0.2, 0.4, 0.3]) == pytest.approx(1 / 3)
+
+
+def test_the_sheet_of_the_queue_shows_what_was_measured_last():
+    sheet = queue.SHEET.read_text(encoding="utf-8")
+    results = json.loads(queue.RESULTS.read_text(encoding="utf-8"))
+    assert queue.rendered(sheet, results) == sheet
+    assert "| uncertainty | 0." in sheet
 
 
 def test_cards_are_drawn_again_to_the_same_words():

@@ -114,7 +114,17 @@ def test_train_refuses_what_is_not_apart_and_options_of_others(tmp_path, land, l
 
 
 def test_every_command_has_help():
-    for arguments in ([], ["label"], ["codebook"], ["models"], ["evaluate"], ["train"]):
+    for arguments in (
+        [],
+        ["label"],
+        ["codebook"],
+        ["models"],
+        ["evaluate"],
+        ["train"],
+        ["queue"],
+        ["export"],
+        ["adjudicate"],
+    ):
         run = subprocess.run(
             [sys.executable, "-m", "capthemes.cli", *arguments, "--help"], capture_output=True, text=True
         )

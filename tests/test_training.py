@@ -9,7 +9,7 @@ from capthemes.families import FAMILIES
 from capthemes.records import Label, Paragraph
 from capthemes.training import gather, measure, train
 
-FILES = ["README.md", "codebook.md", "decision.json", "linear.safetensors", "model.json", "vocabulary.json"]
+FILES = ["README.md", "codebook.md", "decision.json", "linear.safetensors", "model.json"]
 
 
 def same_but_for_time(a, b) -> bool:

@@ -1,17 +1,36 @@
 """Agreement: how far annotators of the same paragraphs give the same labels (Krippendorff's alpha)."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from capthemes.codebook import Codebook
+from capthemes.errors import AnnotationError
 from capthemes.metrics import Score, resamples
 from capthemes.records import Array, Label
 
 Labelling = Mapping[str, Sequence[Label]]  # paragraph id -> labels
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing on which two annotators of a paragraph differ: `one` gave `given` where `other` gave `instead`.
+
+    `part` is "theme", "stance" or "voice". Stance and voice are of a `theme` that both gave. For a theme, "-" is
+    instead of it where the other gave nothing that the one did not; `theme` is then the one that was given.
+    """
+
+    paragraph: str
+    one: str
+    other: str
+    part: str
+    theme: str
+    given: str
+    instead: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +56,28 @@ def agreement(
 
     `documents` gives each paragraph's document, the unit of the bootstrap; a paragraph that is missing from it
     is a document of its own.
+
+    Raises AnnotationError where no paragraph has two annotators.
     """
     read = Counter(id for annotator in annotators for id in annotator)
     ids = sorted(id for id, count in read.items() if count > 1)
+    if not ids:
+        raise AnnotationError(
+            f"no paragraph has been labelled by two of {len(annotators)} annotators; bring both files"
+        )
     units = [[{x.theme: x for x in a[id]} for a in annotators if id in a] for id in ids]
     place = np.unique([documents.get(id, id) for id in ids], return_inverse=True)[1]
     weights = resamples(int(place.max(initial=-1)) + 1, seed)[:, place]
     presence = np.stack(
         [coincidences([[int(name in a) for a in unit] for unit in units], 2) for name in codebook.names], axis=1
     )  # (n, T, 2, 2)
-    parts, confusions = {}, {"theme": _theme_confusions(units)}
+    parts = {}
     for part, values in (("stance", list(codebook.stances)), ("voice", list(codebook.voices))):
         counted = np.zeros((len(ids), len(values), len(values)))
-        confusions[part] = Counter()
         for row, unit in enumerate(units):
             for name in {name for a in unit for name in a}:
                 given = [getattr(a[name], part) for a in unit if name in a and getattr(a[name], part) is not None]
                 counted[row] += coincidences([[values.index(v) for v in given]], len(values))[0]
-                confusions[part].update(tuple(sorted(pair)) for pair in combinations(given, 2) if pair[0] != pair[1])
         parts[part] = _interval(counted, weights)
     return Agreement(
         paragraphs=len(ids),
@@ -62,8 +85,25 @@ def agreement(
         theme=_interval(presence.sum(axis=1), weights),
         stance=parts["stance"],
         voice=parts["voice"],
-        confusions=confusions,
+        confusions=_confusions(differences({str(number): a for number, a in enumerate(annotators)})),
     )
+
+
+def differences(annotators: Mapping[str, Labelling]) -> Iterator[Difference]:
+    """Who differs from whom on what, paragraph by paragraph, of annotators by name."""
+    for one, other in combinations(annotators, 2):
+        for id in sorted(annotators[one].keys() & annotators[other].keys()):
+            first, second = ({label.theme: label for label in annotators[name][id]} for name in (one, other))
+            only, instead = sorted(first.keys() - second.keys()), sorted(second.keys() - first.keys())
+            for a in only or ["-"]:
+                for b in instead or ["-"]:
+                    if a != b:
+                        yield Difference(id, one, other, "theme", b if a == "-" else a, a, b)
+            for theme in sorted(first.keys() & second.keys()):
+                for part in ("stance", "voice"):
+                    a, b = getattr(first[theme], part), getattr(second[theme], part)
+                    if a != b and a is not None and b is not None:
+                        yield Difference(id, one, other, part, theme, a, b)
 
 
 def coincidences(units: Sequence[Sequence[int]], values: int) -> Array:
@@ -86,19 +126,18 @@ def alpha(pairs: Array) -> Array:
 
 
 def _interval(units: Array, weights: Array) -> Score:
+    """Alpha of all units, nan where nothing was answered twice, and its percentiles under resampling weights."""
+    if not units.any():
+        return Score(math.nan, math.nan, math.nan)
     drawn = np.tensordot(weights, units, axes=1)
     low, high = np.percentile(alpha(drawn), [2.5, 97.5])
     return Score(float(alpha(units.sum(axis=0))), float(low), float(high))
 
 
-def _theme_confusions(units: Sequence[Sequence[Mapping[str, Label]]]) -> Counter[tuple[str, str]]:
-    """(theme one gave, theme the other gave instead), or (theme, "-") where nothing was given instead."""
-    found: Counter[tuple[str, str]] = Counter()
-    for unit in units:
-        for one, other in combinations(unit, 2):
-            only, instead = sorted(one.keys() - other.keys()), sorted(other.keys() - one.keys())
-            if only and instead:
-                found.update((min(a, b), max(a, b)) for a in only for b in instead)
-            else:
-                found.update((name, "-") for name in [*only, *instead])
-    return found
+def _confusions(found: Iterator[Difference]) -> dict[str, Counter[tuple[str, str]]]:
+    """The pairs of different answers by part, in whichever order they were given; "-" stands last."""
+    counts: dict[str, Counter[tuple[str, str]]] = {"theme": Counter(), "stance": Counter(), "voice": Counter()}
+    for x in found:
+        first, last = sorted((x.given, x.instead), key=lambda answer: (answer == "-", answer))
+        counts[x.part][first, last] += 1
+    return counts

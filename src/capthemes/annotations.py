@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
-from capthemes.records import Label, Paragraph, unit
+from capthemes.records import Label, Paragraph, Span, unit
 from capthemes.references import Hydrated, join
 from capthemes.store import fingerprint_bytes, home
 
@@ -54,8 +54,8 @@ def load(name: str) -> "datasets.DatasetDict | dict[str, list[Paragraph]]":
 def paragraphs(source: str | Path, split: str | None = None, codebook: Codebook | None = None) -> list[Paragraph]:
     """The labelled paragraphs of a bundled set, a folder of splits, or one jsonl file; of all splits if none is named.
 
-    Each row has text and labels (a list of objects with theme, stance, voice); id, where it is missing, is
-    the line's number; all else goes to `meta`. Labels are held to `codebook` (the built-in one by default).
+    Each row has text and labels (a list of objects with theme, stance, voice, perhaps evidence); id, where it is
+    missing, is the line's number; all else goes to `meta`. Labels are held to `codebook` (the built-in one by default).
 
     Raises AnnotationError with file and line for a row or label that does not fit, for an unknown set or split,
     and for a set by reference.
@@ -101,12 +101,7 @@ def annotators(name: str, codebook: Codebook | None = None) -> dict[str, dict[st
     codebook = codebook or Codebook.load()
     found: dict[str, dict[str, tuple[Label, ...]]] = {}
     for path in sorted((next(iter(_files(name).values())).parent / "annotators").glob("*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            rows = enumerate(map(json.loads, file), 1)
-            found[path.stem] = {
-                row["id"]: tuple(_label(label, codebook, f"{path}:{number}") for label in row["labels"])
-                for number, row in rows
-            }
+        found[path.stem] = {row["id"]: read_labels(row["labels"], codebook, where) for _, where, row in rows(path)}
     return found
 
 
@@ -164,6 +159,20 @@ def _files(name: str) -> dict[str, Path]:
 
 def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
     codebook = codebook or Codebook.load()
+    for number, where, row in rows(path):
+        text = "" if "text" not in row and "sha256" in row else row.get("text")
+        if not isinstance(text, str) or not isinstance(row.get("labels"), list):
+            raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
+        labels = read_labels(row["labels"], codebook, where)
+        meta = {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
+        yield Paragraph(str(row.get("id", number)), text, labels, meta)
+
+
+def rows(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """The rows of a jsonl file, each with its line's number and its place, file:line.
+
+    Raises AnnotationError for a line that is no JSON object.
+    """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -175,14 +184,18 @@ def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
                 raise AnnotationError(f"{where}: not JSON ({error}); mend or remove the line") from None
             if not isinstance(row, dict):
                 raise AnnotationError(f"{where}: a row must be a JSON object, not {row!r:.60}")
-            text = "" if "text" not in row and "sha256" in row else row.get("text")
-            if not isinstance(text, str) or not isinstance(row.get("labels"), list):
-                raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
-            labels = tuple(_label(label, codebook, where) for label in row["labels"])
-            if len({label.theme for label in labels}) < len(labels):
-                raise AnnotationError(f"{where}: a theme stands twice in 'labels'; keep one")
-            meta = {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
-            yield Paragraph(str(row.get("id", number)), text, labels, meta)
+            yield number, where, row
+
+
+def read_labels(values: Sequence[Any], codebook: Codebook, where: str) -> tuple[Label, ...]:
+    """Labels from their JSON form, held to the codebook: theme, and where known stance, voice, probability, evidence.
+
+    Raises AnnotationError, which names the place `where`.
+    """
+    labels = tuple(_label(value, codebook, where) for value in values)
+    if len({label.theme for label in labels}) < len(labels):
+        raise AnnotationError(f"{where}: a theme stands twice in 'labels'; keep one")
+    return labels
 
 
 def _label(label: Any, codebook: Codebook, where: str) -> Label:
@@ -193,7 +206,16 @@ def _label(label: Any, codebook: Codebook, where: str) -> Label:
     for part, values in (("stance", codebook.stances), ("voice", codebook.voices)):
         if label.get(part) is not None and label[part] not in values:
             raise AnnotationError(f"{where}: {part} {label[part]!r} is none of {', '.join(values) or 'none at all'}")
-    return Label(label["theme"], label.get("stance"), label.get("voice"))
+    try:
+        evidence = tuple(
+            Span(int(x["start"]), int(x["end"]), float(x.get("weight", 1))) for x in label.get("evidence") or ()
+        )
+        probability = None if label.get("probability") is None else float(label["probability"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise AnnotationError(
+            f"{where}: label {label!r}: evidence is a list of objects with start and end, probability a number"
+        ) from None
+    return Label(label["theme"], label.get("stance"), label.get("voice"), probability, evidence)
 
 
 def _row(paragraph: Paragraph) -> dict[str, Any]:

@@ -4,8 +4,10 @@ import argparse
 import os
 import sys
 import time
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from capthemes.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,6 +65,12 @@ def plain_table(**options: Any) -> "Table":
     from rich.table import Table
 
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), **options)
+
+
+def check_new(path: Path) -> None:
+    """Raise InputError where a file would be overwritten that may hold a person's work."""
+    if path.exists():
+        raise InputError(f"{path} exists; choose another name, or remove it")
 
 
 def data_name(data: str) -> str:
