@@ -4,7 +4,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from capthemes import corpus
+from capthemes import corpus, writing
 from capthemes.corpus import Source, split
 from capthemes.errors import InputError
 
@@ -110,9 +110,9 @@ def test_a_parquet_without_the_column(tmp_path):
 
 
 def test_output_formats():
-    assert corpus.output_format(corpus.Path("a.JSONL")) == "jsonl"
+    assert writing.output_format(corpus.Path("a.JSONL")) == "jsonl"
     with pytest.raises(InputError, match=r"'a\.xlsx': its ending must be one of \.parquet, \.jsonl, \.csv"):
-        corpus.output_format(corpus.Path("a.xlsx"))
+        writing.output_format(corpus.Path("a.xlsx"))
 
 
 def test_csv_cells_hold_any_character_and_a_mark_at_the_beginning_goes(tmp_path):
