@@ -197,7 +197,7 @@ def test_csv_is_cut_where_rows_end(tmp_path, monkeypatch, size):
     whole = read(tmp_path / "a.csv")
     monkeypatch.setattr(corpus, "SHARD_BYTES", size)
     shards = split([tmp_path / "a.csv"])
-    assert len(shards) > 4
+    assert len(shards) > 2
     assert [p for shard in shards for p in shard.read()] == whole
     assert [p.text for p in whole] == [text for text, _ in [*cells[:4] * 9, cells[4]]]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from benchmarks import resume
+from benchmarks import resume, scale
 
 import capthemes
 from capthemes import corpus, workers
@@ -333,9 +333,10 @@ def test_killed_runs_end_with_the_same_bytes(tmp_path, monkeypatch):
     assert {(tally.other, tally.lost, tally.doubled) for tally in tallies} == {(0, 0, 0)}
 
 
-def test_the_table_of_kills_shows_what_was_measured_last():
-    sheet = resume.SHEET.read_text(encoding="utf-8")
-    assert resume.rendered(sheet) == sheet
+@pytest.mark.parametrize("measured", [resume, scale])
+def test_the_tables_show_what_was_measured_last(measured):
+    sheet = measured.SHEET.read_text(encoding="utf-8")
+    assert measured.rendered(sheet) == sheet
 
 
 def test_open_run_reads_folders_and_files_alike(many, tmp_path):
