@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results" / "resume.json"
 ROWS, SHARDS = 600, 12
 TARGETS = {1: ("parent",), 2: ("parent", "worker", "both")}  # by workers
 ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
-PATIENCE = 120.0  # seconds until a run that goes on is taken for hung
+PATIENCE = 600.0  # seconds until a run that does not end is taken for hung
 
 
 @dataclass(slots=True)

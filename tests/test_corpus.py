@@ -238,3 +238,13 @@ def test_anything_that_can_be_iterated(tmp_path):
         split([5], spool=tmp_path)
     with pytest.raises(InputError, match=r"can be read once only; give split a folder"):
         split([rows])
+
+
+def test_rejected_lines_are_named_by_their_numbers_in_the_whole_file(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text("".join('{"text": "x"}\n' if i % 3 else "broken\n" for i in range(30)))
+    monkeypatch.setattr(corpus, "SHARD_BYTES", 50)
+    reasons: list[str] = []
+    texts = [t for s in split([tmp_path]) for t in s.tables(lambda path, reason: reasons.append(reason))]
+    assert sum(map(len, texts)) == 20
+    numbers = [int(reason.removeprefix(f"{tmp_path}/a.jsonl:").split(":")[0]) for reason in reasons]
+    assert numbers == list(range(1, 31, 3))

@@ -97,14 +97,14 @@ def _damage(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: a damaged {path.suffix} file ({error}); pack it anew") from None
 
 
-def line_of(path: Path, offset: int) -> str:
-    """file:line of a byte offset; lines are counted only when an error has to name one."""
+def line_of(path: Path, offset: int) -> int:
+    """The number of the line that begins at a byte, from 1."""
     number, at = 1, 0
     with _unpacked(path) if is_packed(path) else path.open("rb") as file:
         while at < offset and (chunk := file.read(min(CHUNK, offset - at))):
             number += chunk.count(b"\n")
             at += len(chunk)
-    return f"{path}:{number}"
+    return number
 
 
 def decode(data: bytes, path: Path, encoding: str, offset: int = 0) -> str:

@@ -108,30 +108,37 @@ def _jsonl(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
     path, column = shard.files[0], shard.source.text
     rows: list[dict[str, Any]] = []
     places: list[int] = []
-    for offset, line in lines(path, shard.start, shard.stop):
-        if line.strip():
-            try:
-                rows.append(_json_row(line, path, offset, shard.source.encoding, column))
-                places.append(offset)
-            except InputError as error:
-                reject(path, str(error))
+    before: int | None = None  # lines before the shard's first, counted when an error has to name one
+    for number, (offset, line) in enumerate(lines(path, shard.start, shard.stop)):
+        if not line.strip():
+            continue
+        try:
+            text = decode(line, path, shard.source.encoding, offset)
+        except InputError as error:
+            reject(path, str(error))
+            continue
+        row = _json_row(text, column)
+        if isinstance(row, str):
+            before = line_of(path, offset) - number if before is None else before
+            reject(path, f"{path}:{before + number}: {row}")
+        else:
+            rows.append(row)
+            places.append(offset)
     names = dict.fromkeys(name for row in rows for name in row)
     yield _of_columns(shard, path, {name: [row.get(name) for row in rows] for name in names}, places)
 
 
-def _json_row(line: bytes, path: Path, offset: int, encoding: str, column: str) -> dict[str, Any]:
-    text = decode(line, path, encoding, offset)
+def _json_row(text: str, column: str) -> dict[str, Any] | str:
+    """The row of a line, or what is wrong with it."""
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{line_of(path, offset)}: not JSON ({error}); mend or remove the line") from None
+        return f"not JSON ({error}); mend or remove the line"
     if not isinstance(row, dict):
-        raise InputError(f"{line_of(path, offset)}: a row must be a JSON object, not {row!r:.60}")
+        return f"a row must be a JSON object, not {row!r:.60}"
     if column not in row:
-        raise _no_column(line_of(path, offset), column, list(row))
-    if not isinstance(row[column], str):
-        raise _no_text(line_of(path, offset), column, row[column])
-    return row
+        return _no_column(column, list(row))
+    return row if isinstance(row[column], str) else _no_text(column, row[column])
 
 
 def _csv(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
@@ -146,7 +153,7 @@ def _csv(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
             raise InputError(f"{path}:1: two columns have one name ({', '.join(header)}); rename one")
         for line, cells in found:
             if column not in header:
-                raise _no_column(f"{path}:{line}", column, header)
+                raise InputError(f"{path}:{line}: {_no_column(column, header)}")
             if len(cells) == len(header):
                 rows.append(cells)
                 places.append(line)
@@ -221,7 +228,7 @@ def _of_batch(shard: "Shard", path: Path, batch: Any, first: int, reject: Reject
 
     column, names = shard.source.text, batch.schema.names
     if column not in names:
-        raise _no_column(str(path), column, names)
+        raise InputError(f"{path}: {_no_column(column, names)}")
     texts = batch[column]
     places = pyarrow.array(range(first, first + batch.num_rows), pyarrow.int64())
     if not is_string(texts.type) and len(texts):
@@ -230,7 +237,7 @@ def _of_batch(shard: "Shard", path: Path, batch: Any, first: int, reject: Reject
     else:
         broken = pyarrow.compute.indices_nonzero(texts.is_null()).to_pylist()
     for i in broken:
-        reject(path, str(_no_text(f"{path}:{first + i}", column, texts[i].as_py())))
+        reject(path, f"{path}:{first + i}: {_no_text(column, texts[i].as_py())}")
     table = pyarrow.table({name: batch[name] for name in names})
     if broken:
         sound = pyarrow.array(sorted(set(range(batch.num_rows)) - set(broken)), pyarrow.int64())
@@ -303,12 +310,12 @@ def _cut(table: "pyarrow.Table") -> "pyarrow.Table":
     return rows.set_column(rows.column_names.index("position"), "position", positions)
 
 
-def _no_column(where: str, column: str, have: Sequence[str]) -> InputError:
-    return InputError(f"{where}: no column {column!r}; it has: {', '.join(have)}; name the text's column with --text")
+def _no_column(column: str, have: Sequence[str]) -> str:
+    return f"no column {column!r}; it has: {', '.join(have)}; name the text's column with --text"
 
 
-def _no_text(where: str, column: str, value: object) -> InputError:
-    return InputError(f"{where}: {column!r} is {value!r:.60}, not a string; mend or remove the row")
+def _no_text(column: str, value: object) -> str:
+    return f"{column!r} is {value!r:.60}, not a string; mend or remove the row"
 
 
 READERS: dict[str, Callable[["Shard", Reject], "Iterator[pyarrow.Table]"]] = {
