@@ -87,10 +87,15 @@ class RunFolder:
         for folder in (self.path, self.state, self.state / "shards", self.work):
             folder.mkdir(exist_ok=True)
         with _lock(self.state / "lock", shared=world > 1), _lock(self.state / f"lock-{rank}"):
-            for folder in (self.path, self.state, self.state / "shards", self.work) if world == 1 else ():
-                for left in folder.glob(".*.tmp"):  # of a run that was killed
-                    left.unlink(missing_ok=True)
+            if world == 1:
+                self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left half written."""
+        for folder in (self.path, self.state, self.state / "shards", self.work):
+            for left in folder.glob(".*.tmp"):
+                left.unlink(missing_ok=True)
 
     def begin(self, about: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]], overwrite: bool = False) -> None:
         """Bind the folder to what its parts are made from, or see that it still is what the run was begun with.
@@ -171,6 +176,7 @@ class RunFolder:
 
     def clean(self) -> None:
         """Remove what a finished run needs no more: notes, copies of the input, parts that have another form now."""
+        self._sweep()
         for name in ("shards", "input", *(["parts"] if self.parts != "parquet" else [])):
             shutil.rmtree(self.state / name, ignore_errors=True)
 

@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +25,7 @@ from capthemes.writing import write_tables
 if TYPE_CHECKING:
     import pyarrow
 
+WATCH_SECONDS = 0.5
 Progress = Callable[[float, Summary], None]  # the share of the input that is done, and what was found so far
 
 
@@ -91,7 +95,20 @@ def _side_by_side(job: Job, shards: Sequence[Shard], numbers: Sequence[int], wor
 
 def _in_worker(job: Job, number: int, shard: Shard) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that holds the run; it ends its workers
+    _end_with(job.holder)
     return label_shard(job, number, shard, loaded(job.model))
+
+
+@lru_cache(maxsize=1)
+def _end_with(holder: int) -> None:
+    """End this process once the one that holds the run is gone: it would wait for work, and hold memory, for minutes."""
+
+    def watch() -> None:
+        while os.getppid() == holder:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def label_shard(job: Job, number: int, shard: Shard, model: Model, progress: Progress | None = None) -> int:
