@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablation, characters, data, faithfulness, models, queue, speed
+from benchmarks import ablation, characters, data, faithfulness, models, queue, resume, scale, speed
 
 REAL = {"type": Path, "metavar": "FOLDER", "help": "folder of published text; without it its figures stay"}
 NEEDED = {**REAL, "required": True, "help": "folder of published text"}
@@ -36,6 +36,9 @@ def main() -> None:
     add("models", models.run)
     reduced = {"action": "store_true", "help": "a small pool and two seeds"}
     add("queue", queue.run, real=REAL, reduced=reduced)
+    add("resume", resume.run, kills={"type": int, "default": 300, "help": "how many (default: 300)"})
+    size = {"type": int, "default": 2_000_000, "help": "how many (default: 2,000,000)"}
+    add("scale", scale.run, paragraphs=size, workers={"type": int, "default": 1, "help": "processes (default: 1)"})
     add("speed", speed.run, real=REAL)
     options = vars(parser.parse_args())
     options.pop("run")(**options)

@@ -9,6 +9,8 @@ import pandas
 import pytest
 
 from capthemes.cli import main
+from capthemes.commands.terminal import duration, progress_line
+from capthemes.summary import Summary
 
 
 def test_label_shows_what_it_found(articles, tmp_path, capsys, fast):
@@ -155,3 +157,28 @@ def test_what_a_terminal_cannot_print_is_no_error(tmp_path):
     assert run.returncode == 0, run.stderr
     assert b"strongest" in run.stdout
     assert b"\x1b" not in run.stdout
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(articles, tmp_path, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["label", str(articles), "-o", str(tmp_path / "run"), "--dry-run", "--workers", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("3 files of ")
+    assert "in 3 shards" in shown
+    assert re.search(r"about 7 paragraphs in \d+ s by 2 worker\(s\) \(from a sample of 7\)", shown)
+    assert re.search(r"(?m)^year +int64", shown)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_rank_that_is_done_says_what_stands(articles, tmp_path, capsys):
+    command = ["label", str(articles), "-o", str(tmp_path / "run"), "--world", "2", "--rank"]
+    assert main([*command, "0"]) == 0
+    assert f"rank 0 of 2 is done: 2 of 3 parts stand in {tmp_path / 'run'}" in capsys.readouterr().out
+    assert main([*command, "1"]) == 0
+    assert f"wrote {tmp_path / 'run'} with model" in capsys.readouterr().out
+
+
+def test_progress_tells_rate_time_left_and_the_share_labelled():
+    line = progress_line((100.0, 0.5, 1000), 110.0, 0.6, Summary(1500, 300))
+    assert line == "1,500 paragraphs, 20% with a theme, 50/s, 40 s left"
+    assert [duration(s) for s in (59, 600, 12_000)] == ["59 s", "10 min", "3 h 20 min"]

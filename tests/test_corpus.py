@@ -1,11 +1,12 @@
+import gzip
 import json
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from capthemes import corpus
-from capthemes.corpus import Source, split
+from capthemes import corpus, writing
+from capthemes.corpus import Rows, Source, split
 from capthemes.errors import InputError
 
 
@@ -110,9 +111,9 @@ def test_a_parquet_without_the_column(tmp_path):
 
 
 def test_output_formats():
-    assert corpus.output_format(corpus.Path("a.JSONL")) == "jsonl"
+    assert writing.output_format(corpus.Path("a.JSONL")) == "jsonl"
     with pytest.raises(InputError, match=r"'a\.xlsx': its ending must be one of \.parquet, \.jsonl, \.csv"):
-        corpus.output_format(corpus.Path("a.xlsx"))
+        writing.output_format(corpus.Path("a.xlsx"))
 
 
 def test_csv_cells_hold_any_character_and_a_mark_at_the_beginning_goes(tmp_path):
@@ -147,3 +148,103 @@ def test_documents_of_two_folders_keep_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [p.id for p in read("d1")] == ["x.txt#0"]
     assert [p.id for p in read("d1/x.txt", "d2")] == ["d1/x.txt#0", "d2/x.txt#0"]
+
+
+def packed(path, data: bytes) -> None:
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(data[:99]) + gzip.compress(data[99:]))  # two members, as `cat` of two files
+    else:
+        with pyarrow.CompressedOutputStream(str(path), "zstd") as file:
+            file.write(data)
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+@pytest.mark.parametrize("size", [1, 40, 1000])
+def test_packed_jsonl_is_cut_as_if_unpacked_whichever_shards_are_read(tmp_path, monkeypatch, ending, size):
+    path = tmp_path / f"a.jsonl{ending}"
+    texts = [f"{'产' * (i % 7)}{i}" for i in range(50)]
+    lines = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts).encode()
+    packed(path, lines)
+    monkeypatch.setattr(corpus, "SHARD_BYTES", size)
+    shards = split([path])
+    assert len(shards) == -(-len(lines) // size)
+    assert [p.text for shard in shards for p in shard.read()] == texts
+    some = shards[::3]
+    (tmp_path / "a.jsonl").write_bytes(lines)
+    plain = split([tmp_path / "a.jsonl"])[::3]
+    assert [p.text for s in some for p in s.read()] == [p.text for s in plain for p in s.read()]
+    assert [p.text for s in some[:2][::-1] for p in s.read()] == [p.text for s in plain[:2][::-1] for p in s.read()]
+
+
+def test_a_damaged_packed_file_is_named(tmp_path):
+    for ending in (".gz", ".zst"):
+        path = tmp_path / f"a.jsonl{ending}"
+        packed(path, b'{"text": "x"}\n' * 1000)
+        path.write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(InputError, match=rf"a\.jsonl\{ending}: a damaged \{ending} file"):
+            read(path)
+    (tmp_path / "a.csv.gz").write_bytes(b"x")
+    with pytest.raises(InputError, match="cannot tell the format"):
+        read(tmp_path / "a.csv.gz")
+
+
+@pytest.mark.parametrize("size", [1, 30, 200])
+def test_csv_is_cut_where_rows_end(tmp_path, monkeypatch, size):
+    cells = [("plain", "1"), ("two\nlines", "2"), ('a "quote", and\r\nmore', "3"), ("产能", "4"), ('5" pipe', "5")] * 9
+    lines = ["text,n", *(f'"{text}",{n}'.replace('a "quote"', 'a ""quote""') for text, n in cells[:4] * 9)]
+    lines += ['5" pipe,5']  # a quote within a cell that is not quoted
+    (tmp_path / "a.csv").write_text("\ufeff" + "\n".join(lines) + "\n", encoding="utf-8", newline="")
+    whole = read(tmp_path / "a.csv")
+    monkeypatch.setattr(corpus, "SHARD_BYTES", size)
+    shards = split([tmp_path / "a.csv"])
+    assert len(shards) > 2
+    assert [p for shard in shards for p in shard.read()] == whole
+    assert [p.text for p in whole] == [text for text, _ in [*cells[:4] * 9, cells[4]]]
+
+
+def test_parquet_columns_keep_their_types(tmp_path):
+    from datetime import date
+
+    table = pyarrow.table({"id": [7, None], "text": ["a", "b"], "day": [date(2026, 1, 2)] * 2, "n": [1, 2]})
+    table = table.set_column(3, "n", table["n"].cast("int16"))
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    (found,) = [t for shard in split([tmp_path / "a.parquet"]) for t in shard.tables() if len(t)]
+    assert found.schema.field("day").type == pyarrow.date32()
+    assert found.schema.field("n").type == pyarrow.int16()
+    assert found["id"].to_pylist() == ["7", "a.parquet:2"]
+
+
+def test_datasets_saved_in_memory_and_streamed(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    data = datasets.Dataset.from_dict({"text": [f"t{i}" for i in range(40)], "n": list(range(40))})
+    data.save_to_disk(str(tmp_path / "saved"))
+    monkeypatch.setattr(corpus, "SHARD_BYTES", 100)
+    shards = split([tmp_path / "saved"])
+    assert len(shards) > 3
+    assert [(p.text, p.meta["n"]) for s in shards for p in s.read()] == [(f"t{i}", i) for i in range(40)]
+    assert [s.files for s in split([tmp_path])] == [s.files for s in shards]
+    for given in (data, data.to_iterable_dataset()):
+        found = [p for s in split([given], spool=tmp_path / "spool") for p in s.read()]
+        assert [(p.id, p.text, p.meta["n"]) for p in found] == [(f"rows-0:{i + 1}", f"t{i}", i) for i in range(40)]
+
+
+def test_anything_that_can_be_iterated(tmp_path):
+    found = [p for s in split([Rows(f"t{i}" for i in range(3))], spool=tmp_path) for p in s.read()]
+    assert [p.text for p in found] == ["t0", "t1", "t2"]
+    rows = Rows([{"body": "x", "tags": ["a"]}])
+    (found,) = [p for s in split([rows], Source(text="body"), spool=tmp_path) for p in s.read()]
+    assert (found.text, found.meta["tags"]) == ("x", ["a"])
+    with pytest.raises(InputError, match=r"wrap what can be iterated in Rows"):
+        split([5], spool=tmp_path)
+    with pytest.raises(InputError, match=r"can be read once only; give split a folder"):
+        split([rows])
+
+
+def test_rejected_lines_are_named_by_their_numbers_in_the_whole_file(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text("".join('{"text": "x"}\n' if i % 3 else "broken\n" for i in range(30)))
+    monkeypatch.setattr(corpus, "SHARD_BYTES", 50)
+    reasons: list[str] = []
+    texts = [t for s in split([tmp_path]) for t in s.tables(lambda path, reason: reasons.append(reason))]
+    assert sum(map(len, texts)) == 20
+    numbers = [int(reason.removeprefix(f"{tmp_path}/a.jsonl:").split(":")[0]) for reason in reasons]
+    assert numbers == list(range(1, 31, 3))

@@ -4,10 +4,11 @@ import pandas
 import pyarrow.parquet
 import pytest
 
-from capthemes import corpus, labelling
+from capthemes import batches, corpus
+from capthemes.batches import SCHEMA
 from capthemes.corpus import Source
 from capthemes.errors import InputError
-from capthemes.labelling import SCHEMA, label_corpus
+from capthemes.labelling import label_corpus
 
 
 def test_every_paragraph_comes_out_once_with_its_columns(articles, tmp_path, fast):
@@ -110,7 +111,7 @@ def test_options_that_cannot_be(tmp_path, articles, output, options, message):
 
 
 def test_progress_is_told_within_and_after_each_shard(tmp_path, articles, monkeypatch):
-    monkeypatch.setattr(labelling, "BATCH", 2)
+    monkeypatch.setattr(batches, "BATCH", 2)
     told = []
     label_corpus([articles], tmp_path / "o.csv", progress=lambda done, s: told.append((round(done, 2), s.paragraphs)))
     assert told == [(0.33, 2), (0.56, 4), (0.67, 5), (1.0, 7)]

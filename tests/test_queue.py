@@ -105,5 +105,5 @@ def test_what_cannot_be_queued(run, tmp_path):
     with pytest.raises(InputError, match="cannot queue 0 paragraphs"):
         queue(run, 0)
     for path in (tmp_path, tmp_path / "none.parquet"):
-        with pytest.raises(InputError, match="no labelled corpus"):
+        with pytest.raises(InputError, match="nor a labelled parquet file"):
             open_run(path)

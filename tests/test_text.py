@@ -1,10 +1,11 @@
 from itertools import pairwise
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capthemes.text import normalise, paragraphs, script, sentences
+from capthemes.text import normalise, paragraphs, script, scripts, sentences
 
 ANY = st.text(st.characters(codec=None), max_size=200)
 
@@ -36,6 +37,11 @@ def test_normal_form():
 )
 def test_script(text, expected):
     assert script(text) == expected
+
+
+@given(st.lists(st.text(st.one_of(st.sampled_from("产能 ab"), st.characters(codec="utf-8")))))
+def test_arrow_tells_scripts_alike(texts):
+    assert scripts(pa.array(texts, pa.string())).to_pylist() == [script(text) for text in texts]
 
 
 def test_blank_lines_part_paragraphs_and_windows_line_ends_do_not_matter():

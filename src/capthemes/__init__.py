@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from capthemes import annotations as annotations
     from capthemes.codebook import Codebook as Codebook
+    from capthemes.corpus import Rows as Rows
     from capthemes.corpus import Source as Source
     from capthemes.decision import Decision as Decision
     from capthemes.errors import CapthemesError as CapthemesError
-    from capthemes.labelling import Summary as Summary
     from capthemes.labelling import label_corpus as label_corpus
     from capthemes.model import Model as Model
     from capthemes.model import load as load
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from capthemes.records import Predictions as Predictions
     from capthemes.records import Probabilities as Probabilities
     from capthemes.records import Span as Span
+    from capthemes.runs import open_run as open_run
+    from capthemes.summary import Summary as Summary
     from capthemes.training import train as train
 
 # Public name -> the module that has it; a module is imported when its name is first used.
@@ -26,7 +28,6 @@ _PUBLIC = {
     "Source": "corpus",
     "Decision": "decision",
     "CapthemesError": "errors",
-    "Summary": "labelling",
     "label_corpus": "labelling",
     "Model": "model",
     "load": "model",
@@ -35,6 +36,9 @@ _PUBLIC = {
     "Predictions": "records",
     "Probabilities": "records",
     "Span": "records",
+    "Rows": "corpus",
+    "Summary": "summary",
+    "open_run": "runs",
     "train": "training",
 }
 
@@ -47,6 +51,7 @@ __all__ = [
     "Paragraph",
     "Predictions",
     "Probabilities",
+    "Rows",
     "Source",
     "Span",
     "Summary",
@@ -54,6 +59,7 @@ __all__ = [
     "annotations",
     "label_corpus",
     "load",
+    "open_run",
     "train",
 ]
 

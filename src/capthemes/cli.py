@@ -17,8 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CapthemesError as error:
         sys.stderr.write(f"capthemes: {error}\n")
         return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("capthemes: stopped\n")
+    except KeyboardInterrupt as stopped:
+        sys.stderr.write(f"capthemes: {stopped or 'stopped'}\n")
         return 130
     except OSError as error:
         sys.stderr.write(f"capthemes: {error.filename or 'input or output'}: {error.strerror or error}\n")

@@ -1,19 +1,21 @@
-"""The corpus: inputs become shards, shards give paragraphs, labelled paragraphs become files."""
+"""The corpus: files, folders, datasets and streams become shards, and shards give paragraphs."""
 
-import codecs
 import csv
-import io
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from capthemes.errors import InputError
+from capthemes.files import PACKED, is_ascii_based, is_packed, lines, size
+from capthemes.reading import ROWS, Reject, csv_reader, halt, tables
 from capthemes.records import Paragraph
-from capthemes.text import paragraphs
+from capthemes.store import atomic_path
 
 if TYPE_CHECKING:
     import pyarrow
@@ -27,26 +29,10 @@ ENDINGS = {
     ".tsv": "tsv",
     ".parquet": "parquet",
 }
-OUTPUTS = ("parquet", "jsonl", "csv")
+FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
 SHARD_BYTES = 16 << 20
 SHARD_FILES = 500
 STANDARD_INPUT = Path("-")
-OWN_COLUMNS = frozenset(
-    (
-        "id",
-        "text",
-        "document",
-        "position",
-        "labels",
-        "probabilities",
-        "theme",
-        "stance",
-        "voice",
-        "probability",
-        "model",
-        "schema",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +46,22 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Texts, or rows that are mappings, from anything that can be iterated: an input beside files and folders."""
+
+    rows: Iterable[str | Mapping[str, Any]]
+
+
+Input: TypeAlias = str | Path | Rows | Any  # Any: a datasets.Dataset or IterableDataset
+
+
+@dataclass(frozen=True, slots=True)
 class Shard:
     """A piece of the input that is read, labelled and written as one: files, or a part of one.
 
-    `start` and `stop` are byte offsets (jsonl) or row groups (parquet); a line belongs to the shard in whose
-    range it begins. `root` is what document names are relative to.
+    `start` and `stop` are byte offsets (jsonl, csv), row groups (parquet) or rows (dataset); a line belongs to the
+    shard in whose range it begins. `line` is the number of lines before a csv shard; `rows` its number of
+    rows, where that is known. `root` is what document names are relative to.
     """
 
     format: str
@@ -73,35 +70,57 @@ class Shard:
     source: Source = field(default_factory=Source)
     start: int = 0
     stop: int | None = None
+    line: int = 0
+    rows: int | None = None
+
+    def tables(self, reject: Reject = halt) -> "Iterator[pyarrow.Table]":
+        """The shard's paragraphs as Arrow tables of one schema: id, text, document, position, the other columns.
+
+        Raises InputError for a row or file that cannot be read, with file and line, row or byte, unless `reject`
+        takes it: it is called with the file and the reason, and the row is left out.
+        """
+        return tables(self, reject)
 
     def read(self) -> Iterator[Paragraph]:
-        """The shard's paragraphs; `meta` holds document, position and every other column of the input.
+        """The shard's paragraphs; `meta` holds document, position and every other column of the input."""
+        for table in self.tables():
+            for row in table.to_pylist():
+                yield Paragraph(row.pop("id"), row.pop("text"), None, row)
 
-        A row without an id is called file:place, the place being its line (csv), byte (jsonl) or row (parquet).
-
-        Raises InputError for a row or file that cannot be read, with file and line or byte.
-        """
-        return READERS[self.format](self)
+    def name(self, path: Path) -> str:
+        """What a file is called in documents and ids."""
+        return path.absolute().relative_to(self.root).as_posix()
 
 
-def split(inputs: Sequence[str | Path], source: Source | None = None) -> list[Shard]:
-    """Cut files, folders and "-" (standard input) into shards, in order. The plan depends on the input alone.
+def split(
+    inputs: Sequence[Input], source: Source | None = None, *, spool: Path | None = None, reject: Reject = halt
+) -> list[Shard]:
+    """Cut inputs into shards, in order. The plan depends on the input alone.
 
-    A folder gives all its files of a known ending, sorted by name, below it at any depth.
+    Inputs are files, folders, "-" (standard input), Rows, and datasets of Hugging Face. A folder gives all its files
+    of a known ending, sorted by name, below it at any depth; one that `save_to_disk` wrote gives its rows. What can
+    be read once only is copied into the folder `spool` first.
 
-    Raises InputError for a path that is missing, empty, of an unknown ending, or a folder without readable files.
+    Raises InputError for a path that is missing, empty, of an unknown ending, or a folder without readable files;
+    `reject` may take a file instead.
     """
     source = source or Source()
     shards: list[Shard] = []
-    paths = [Path(path) for path in inputs]
-    root = _common_root([path for path in paths if path != STANDARD_INPUT])
-    for path in paths:
-        if path == STANDARD_INPUT:
-            if source.format == "parquet" or any(STANDARD_INPUT in shard.files for shard in shards):
-                raise InputError("standard input is read once, and not as parquet; write it to a file first")
-            shards.append(Shard(source.format or "txt", (path,), path, source))
+    paths = {number: Path(given) for number, given in enumerate(inputs) if isinstance(given, str | Path)}
+    if sum(path == STANDARD_INPUT for path in paths.values()) > 1 or (
+        STANDARD_INPUT in paths.values() and source.format == "parquet"
+    ):
+        raise InputError("standard input is read once, and not as parquet; write it to a file first")
+    root = _common_root([path for path in paths.values() if path != STANDARD_INPUT])
+    for number, given in enumerate(inputs):
+        path = paths.get(number)
+        if path is None or path == STANDARD_INPUT:
+            if spool is None:
+                raise InputError(f"{given!r:.60} can be read once only; give split a folder to copy it into (spool)")
+            copy, form = _spooled(given, spool, number, source)
+            shards.extend(_split_file(copy, spool.absolute(), source, form))
         elif path.is_dir():
-            shards.extend(_split_folder(path, root, source))
+            shards.extend(_split_folder(path, root, source, reject))
         else:
             shards.extend(_split_file(path, root, source))
     if not shards:
@@ -109,107 +128,122 @@ def split(inputs: Sequence[str | Path], source: Source | None = None) -> list[Sh
     return shards
 
 
-def output_format(path: Path) -> str:
-    """The format an output's ending asks for. Raises InputError, listing the endings that can be written."""
-    form = ENDINGS.get(path.suffix.lower())
-    if form not in OUTPUTS:
-        raise InputError(f"cannot write {str(path)!r}: its ending must be one of .{', .'.join(OUTPUTS)}")
-    return form
-
-
-def write_table(table: "pyarrow.Table", path: Path, form: str) -> None:
-    """Write labelled rows: nested labels in parquet and jsonl, one row for each label in csv (long).
-
-    In csv a paragraph without labels keeps one row, with nothing under theme, stance, voice and probability. The
-    probabilities of all themes are for parquet alone.
-    """
-    if form == "parquet":
-        import pyarrow.parquet
-
-        pyarrow.parquet.write_table(table, path, compression="zstd")
-        return
-    table = table.drop_columns([name for name in ("probabilities",) if name in table.column_names])
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        if form == "jsonl":
-            for row in _rows(table):
-                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-        else:
-            _write_csv(table, file)
-
-
-def _write_csv(table: "pyarrow.Table", file: TextIO) -> None:
-    kept = [name for name in table.column_names if name != "labels"]
-    writer = csv.writer(file)
-    writer.writerow([*kept, "theme", "stance", "voice", "probability"])
-    for row in _rows(table):
-        for label in row["labels"] or [{}]:
-            parts = [label.get(part) for part in ("theme", "stance", "voice", "probability")]
-            writer.writerow([*(_cell(row[name]) for name in kept), *parts])
-
-
-def _cell(value: Any) -> Any:
-    """A csv cell: lists and objects as JSON."""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
-
-
-def _rows(table: "pyarrow.Table") -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(max_chunksize=4096):
-        yield from batch.to_pylist()
+def format_of(path: Path) -> str | None:
+    """The format that a file's ending tells, or None."""
+    ending = path.suffix.lower()
+    if ending in PACKED:
+        return "jsonl" if ENDINGS.get(path.with_suffix("").suffix.lower()) == "jsonl" else None
+    return ENDINGS.get(ending)
 
 
 def _common_root(paths: Sequence[Path]) -> Path:
     """What documents are named relative to: the one folder, or the nearest folder that holds all inputs."""
-    folders = [str((path if path.is_dir() else path.parent).absolute()) for path in paths]
+    folders = [str((path if path.is_dir() and not _is_dataset(path) else path.parent).absolute()) for path in paths]
     return Path(os.path.commonpath(folders)) if folders else Path()
 
 
-def _split_folder(folder: Path, root: Path, source: Source) -> Iterator[Shard]:
-    found = [
-        p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix.lower() in ENDINGS and not _hidden(p, folder)
-    ]
+def _split_folder(folder: Path, root: Path, source: Source, reject: Reject) -> Iterator[Shard]:
+    if _is_dataset(folder):
+        yield from _split_dataset(folder, root, source)
+        return
+    found = [p for p in sorted(folder.rglob("*")) if _is_dataset(p) or (p.is_file() and format_of(p))]
+    found = [p for p in found if not _hidden(p, folder) and not any(map(_is_dataset, _between(p, folder)))]
     if not found:
         raise InputError(f"no readable files in folder {folder}; it needs files ending in {', '.join(ENDINGS)}")
     group: list[Path] = []
     for path in found:
-        form = ENDINGS[path.suffix.lower()]
-        if group and (
-            form not in ("txt", "md") or ENDINGS[group[0].suffix.lower()] != form or len(group) == SHARD_FILES
-        ):
-            yield Shard(ENDINGS[group[0].suffix.lower()], tuple(group), root, source)
+        form = None if path.is_dir() else format_of(path)
+        if group and (form not in ("txt", "md") or format_of(group[0]) != form or len(group) == SHARD_FILES):
+            yield Shard(str(format_of(group[0])), tuple(group), root, source)
             group = []
         if form in ("txt", "md"):
             group.append(path)
+        elif form is None:
+            yield from _split_dataset(path, root, source)
         else:
-            yield from _split_file(path, root, source)
+            try:
+                yield from _split_file(path, root, source, form)
+            except InputError as error:
+                reject(path, str(error))
     if group:
-        yield Shard(ENDINGS[group[0].suffix.lower()], tuple(group), root, source)
+        yield Shard(str(format_of(group[0])), tuple(group), root, source)
 
 
 def _hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _split_file(path: Path, root: Path, source: Source) -> Iterator[Shard]:
+def _between(path: Path, folder: Path) -> list[Path]:
+    """The folders on the way from `folder` down to a path."""
+    return [parent for parent in path.parents if parent.is_relative_to(folder)]
+
+
+def _is_dataset(folder: Path) -> bool:
+    """Whether a folder is what datasets' `save_to_disk` wrote."""
+    return (folder / "dataset_info.json").is_file() and (folder / "state.json").is_file()
+
+
+def _split_dataset(folder: Path, root: Path, source: Source) -> Iterator[Shard]:
+    """Runs of rows of about SHARD_BYTES."""
+    rows = len(_datasets().load_from_disk(str(folder)))
+    whole = sum(path.stat().st_size for path in folder.glob("*.arrow"))
+    step = max(1, rows * SHARD_BYTES // max(whole, 1))
+    for start in range(0, rows, step):
+        end = min(start + step, rows)
+        yield Shard("dataset", (folder,), root, source, start, end, rows=end - start)
+
+
+def _split_file(path: Path, root: Path, source: Source, form: str | None = None) -> Iterator[Shard]:
     if not path.exists():
         raise InputError(f"no file or folder {str(path)!r}; check the path")
-    form = source.format or ENDINGS.get(path.suffix.lower())
+    form = form or source.format or format_of(path)
     if form is None:
         raise InputError(f"cannot tell the format of {str(path)!r} by its ending; use {', '.join(ENDINGS)} or --format")
-    size = path.stat().st_size
-    if size == 0:
+    if is_packed(path) and form != "jsonl":
+        raise InputError(f"{path}: only jsonl is read packed; unpack it first")
+    whole = size(path)
+    if whole == 0:
         raise InputError(f"{path} is empty (0 bytes) or no plain file; leave it out, or pipe it to -")
     if form == "jsonl":
-        for start in range(0, size, SHARD_BYTES):
-            yield Shard(form, (path,), root, source, start, min(start + SHARD_BYTES, size))
+        for start in range(0, whole, SHARD_BYTES):
+            yield Shard(form, (path,), root, source, start, min(start + SHARD_BYTES, whole))
     elif form == "parquet":
-        for start, stop in _row_groups(path):
-            yield Shard(form, (path,), root, source, start, stop)
+        for start, end, rows in _row_groups(path):
+            yield Shard(form, (path,), root, source, start, end, rows=rows)
+    elif form in ("csv", "tsv") and whole > SHARD_BYTES and is_ascii_based(source.encoding):
+        starts = list(_csv_cuts(path, form))
+        for (start, line), (end, _) in zip(starts, [*starts[1:], (whole, 0)], strict=True):
+            yield Shard(form, (path,), root, source, start, end, line)
     else:
         yield Shard(form, (path,), root, source)
 
 
-def _row_groups(path: Path) -> Iterator[tuple[int, int]]:
-    """Runs of row groups of about SHARD_BYTES."""
+def _csv_cuts(path: Path, form: str) -> Iterator[tuple[int, int]]:
+    """Where a shard of csv begins: a row's first byte and the lines before it, about every SHARD_BYTES.
+
+    A line end within quotes ends no row, so the file is read by the rules of csv; what cannot be is one shard.
+    """
+    at = cut = 0
+
+    def told() -> Iterator[str]:
+        nonlocal at
+        for start, line in lines(path):
+            at = start + len(line)
+            yield line.removeprefix(b"\xef\xbb\xbf").decode("latin-1")  # what csv asks of it is ASCII
+
+    yield 0, 0
+    reader = csv_reader(told(), form)
+    try:
+        for cells in reader:
+            if cells and at - cut >= SHARD_BYTES and at < path.stat().st_size:
+                yield at, reader.line_num
+                cut = at
+    except csv.Error:
+        return
+
+
+def _row_groups(path: Path) -> Iterator[tuple[int, int, int]]:
+    """Runs of row groups of about SHARD_BYTES: the first, the end, and the rows in them."""
     import pyarrow
     import pyarrow.parquet
 
@@ -217,174 +251,54 @@ def _row_groups(path: Path) -> Iterator[tuple[int, int]]:
         about = pyarrow.parquet.read_metadata(path)
     except pyarrow.ArrowInvalid as error:
         raise InputError(f"{path}: not a parquet file ({error}); write it anew") from None
-    start, size = 0, 0
+    start, whole, rows = 0, 0, 0
     for group in range(about.num_row_groups):
-        size += about.row_group(group).total_byte_size
-        if size >= SHARD_BYTES or group == about.num_row_groups - 1:
-            yield start, group + 1
-            start, size = group + 1, 0
+        whole += about.row_group(group).total_byte_size
+        rows += about.row_group(group).num_rows
+        if whole >= SHARD_BYTES or group == about.num_row_groups - 1:
+            yield start, group + 1, rows
+            start, whole, rows = group + 1, 0, 0
 
 
-def _read_documents(shard: Shard) -> Iterator[Paragraph]:
-    for path in shard.files:
-        text = _decode(_bytes(path), path, shard.source.encoding)
-        for position, paragraph in enumerate(paragraphs(text, markdown=shard.format == "md")):
-            yield _paragraph(_name(path, shard.root), position, paragraph, {})
+def _spooled(given: Input, folder: Path, number: int, source: Source) -> tuple[Path, str]:
+    """A copy of what can be read once only, and its format."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(given, str | Path):
+        with atomic_path(folder / "stdin") as temporary, temporary.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return folder / "stdin", source.format or "txt"
+    if isinstance(given, Rows):
+        return _spool_rows(given.rows, folder / f"rows-{number}", source.text), "jsonl"
+    if hasattr(given, "with_format") and hasattr(given, "features"):
+        return _spool_dataset(given, folder / f"rows-{number}", source.text)
+    raise InputError(f"{given!r:.60} is no path and no dataset; wrap what can be iterated in Rows(...)")
 
 
-def _read_jsonl(shard: Shard) -> Iterator[Paragraph]:
-    path, offset = shard.files[0], shard.start
-    with sys.stdin.buffer if path == STANDARD_INPUT else path.open("rb") as file:
-        if shard.start:
-            file.seek(shard.start - 1)
-            offset += len(file.readline()) - 1
-        while shard.stop is None or offset < shard.stop:
-            line = file.readline()
-            if not line:
-                break
-            if line.strip():
-                yield from _rows_of(shard, path, _json_row(line, path, offset, shard.source.encoding), offset)
-            offset += len(line)
+def _spool_rows(rows: Iterable[Any], path: Path, text: str) -> Path:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogatepass") as file:
+        for row in rows:
+            content = {text: row} if isinstance(row, str) else dict(row)
+            file.write(json.dumps(content, default=str) + "\n")
+    return path
 
 
-def _json_row(line: bytes, path: Path, offset: int, encoding: str) -> dict[str, Any]:
-    text = _decode(line, path, encoding, offset)
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{_line(path, offset)}: not JSON ({error}); mend or remove the line") from None
-    if not isinstance(row, dict):
-        raise InputError(f"{_line(path, offset)}: a row must be a JSON object, not {row!r:.60}")
-    return row
-
-
-def _read_csv(shard: Shard) -> Iterator[Paragraph]:
-    path = shard.files[0]
-    text = _decode(_bytes(path), path, shard.source.encoding).lstrip("\r\n")
-    csv.field_size_limit(2**31 - 1)  # the most that Windows takes
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if shard.format == "tsv" else ",", strict=True)
-    try:
-        header = next(reader)
-        if len(set(header)) < len(header):
-            raise InputError(f"{path}:1: two columns have one name ({', '.join(header)}); rename one")
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise InputError(
-                    f"{path}:{reader.line_num}: {len(cells)} cells under {len(header)} columns; mend the row"
-                )
-            yield from _rows_of(shard, path, dict(zip(header, cells, strict=True)), reader.line_num)
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not csv ({error}); mend the row") from None
-
-
-def _read_parquet(shard: Shard) -> Iterator[Paragraph]:
+def _spool_dataset(dataset: Any, path: Path, text: str) -> tuple[Path, str]:
+    """Rows of a Dataset, or of a stream whose columns are known, as parquet; of another stream as jsonl."""
     import pyarrow.parquet
 
-    path = shard.files[0]
+    if dataset.features is None:
+        return _spool_rows(dataset, path, text), "jsonl"
+    batches = iter(dataset.with_format("arrow").iter(batch_size=ROWS))
+    schema = dataset.features.arrow_schema.remove_metadata()
+    with atomic_path(path) as temporary, pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
+        while some := list(islice(batches, 8)):  # a row group
+            writer.write_table(pyarrow.concat_tables(some).replace_schema_metadata(None).cast(schema))
+    return path, "parquet"
+
+
+def _datasets() -> Any:
     try:
-        file = pyarrow.parquet.ParquetFile(path)
-        number = sum(file.metadata.row_group(group).num_rows for group in range(shard.start))
-        names = file.schema_arrow.names
-        if shard.source.text not in names:
-            raise _no_column(path, shard.source.text, names)
-        if len(set(names)) < len(names):
-            raise InputError(f"{path}: two columns have one name ({', '.join(names)}); rename one")
-        for batch in file.iter_batches(row_groups=list(range(shard.start, shard.stop or file.num_row_groups))):
-            for row in batch.to_pylist():
-                number += 1
-                yield from _rows_of(shard, path, row, number)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: a damaged parquet file ({error}); write it anew") from None
-
-
-def _rows_of(shard: Shard, path: Path, row: dict[str, Any], place: int) -> Iterator[Paragraph]:
-    """The paragraph of a row, or several where rows are cut; `place` is its line, row or byte."""
-    column = shard.source.text
-    if column not in row:
-        raise _no_column(_where(shard, path, place), column, list(row))
-    text = row[column]
-    if not isinstance(text, str):
-        raise InputError(
-            f"{_where(shard, path, place)}: {column!r} is {text!r:.60}, not a string; mend or remove the row"
-        )
-    name = row.get("id")
-    document = f"{_name(path, shard.root)}:{place}" if name is None or name == "" else str(name)
-    meta = {key: value for key, value in row.items() if key not in (column, "id")}
-    if not shard.source.cut:
-        yield Paragraph(document, text, None, {"document": document, "position": 0} | _apart(meta))
-        return
-    for position, paragraph in enumerate(paragraphs(text)):
-        yield _paragraph(document, position, paragraph, meta)
-
-
-def _paragraph(document: str, position: int, text: str, meta: dict[str, Any]) -> Paragraph:
-    return Paragraph(f"{document}#{position}", text, None, {"document": document, "position": position} | _apart(meta))
-
-
-def _apart(meta: dict[str, Any]) -> dict[str, Any]:
-    """The input's columns; one that is named like a column of ours goes to the end as input_NAME."""
-    kept = {name: value for name, value in meta.items() if name not in OWN_COLUMNS}
-    for name in sorted(meta.keys() & OWN_COLUMNS):
-        fresh = f"input_{name}"
-        while fresh in kept:
-            fresh = f"input_{fresh}"
-        kept[fresh] = meta[name]
-    return kept
-
-
-def _where(shard: Shard, path: Path, place: int) -> str:
-    return _line(path, place) if shard.format == "jsonl" else f"{path}:{place}"
-
-
-def _line(path: Path, offset: int) -> str:
-    """file:line of a byte offset; lines are counted only when an error has to name one."""
-    if path == STANDARD_INPUT:
-        return f"standard input, byte {offset}"
-    with path.open("rb") as file:
-        line = file.read(offset).count(b"\n") + 1
-    return f"{path}:{line}"
-
-
-def _no_column(where: object, column: str, have: Sequence[str]) -> InputError:
-    return InputError(f"{where}: no column {column!r}; it has: {', '.join(have)}; name the text's column with --text")
-
-
-def _bytes(path: Path) -> bytes:
-    data = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
-    if not data.strip():
-        raise InputError(f"{_shown(path)} is empty; leave it out")
-    return data
-
-
-def _decode(data: bytes, path: Path, encoding: str, offset: int = 0) -> str:
-    """The text of bytes that begin at `offset` of a file; a byte-order mark at its beginning goes."""
-    try:
-        utf8 = codecs.lookup(encoding).name == "utf-8"
-        return data.decode("utf-8-sig" if utf8 and offset == 0 else encoding)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{_shown(path)}: not {encoding} at byte {offset + error.start}; name its encoding, as --encoding gb18030 "
-            "for older Chinese files"
-        ) from None
-    except LookupError:
-        raise InputError(f"no encoding {encoding!r}; try utf-8, gb18030 or big5") from None
-
-
-def _shown(path: Path) -> str:
-    return "standard input" if path == STANDARD_INPUT else str(path)
-
-
-def _name(path: Path, root: Path) -> str:
-    return "stdin" if path == STANDARD_INPUT else path.absolute().relative_to(root).as_posix()
-
-
-READERS: dict[str, Callable[[Shard], Iterator[Paragraph]]] = {
-    "txt": _read_documents,
-    "md": _read_documents,
-    "jsonl": _read_jsonl,
-    "csv": _read_csv,
-    "tsv": _read_csv,
-    "parquet": _read_parquet,
-}
+        import datasets
+    except ModuleNotFoundError:
+        raise InputError("a saved dataset needs the datasets library: pip install 'capthemes[datasets]'") from None
+    return datasets

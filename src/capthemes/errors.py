@@ -23,3 +23,7 @@ class AnnotationError(CapthemesError, ValueError):
 
 class ModelError(CapthemesError, ValueError):
     """A model folder that is missing, damaged, or from another codebook or format."""
+
+
+class RunError(CapthemesError, RuntimeError):
+    """A run that another holds, that was begun with something else, or that the machine stopped."""

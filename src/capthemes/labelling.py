@@ -1,209 +1,244 @@
-"""Labelling a corpus: shards in, labelled parts out, one file at the end, and a summary of what was found."""
+"""Labelling a corpus: a plan of shards, each labelled into its part, parts that stand left alone, and a summary."""
 
 import json
 import os
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from capthemes.corpus import Shard, Source, output_format, split, write_table
-from capthemes.errors import InputError
-from capthemes.model import Model, load
-from capthemes.records import Label, Paragraph, Predictions
-from capthemes.store import atomic_path
-from capthemes.text import script
+from capthemes.batches import LANGUAGES, SCHEMA, loaded
+from capthemes.corpus import Input, Rows, Shard, Source, split
+from capthemes.errors import InputError, RunError
+from capthemes.model import DEFAULT, Model
+from capthemes.reading import halt
+from capthemes.runs import BEGUN, FINISHED, FORMAT, GATHERED, PARTS, STATE, RunFolder
+from capthemes.store import fingerprint_bytes, fingerprint_file, write_text
+from capthemes.summary import Summary
+from capthemes.workers import Job, Progress, Rejects, label_shards
+from capthemes.writing import output_format
 
-if TYPE_CHECKING:
-    import pyarrow
-
-SCHEMA = 2  # of the output's columns; 2 brought probabilities
-LANGUAGES = ("auto", "en", "zh")
-STRONGEST = 3
-BATCH = 2000  # paragraphs between two words of progress
+ON_ERROR = ("stop", "skip")
 
 
-@dataclass(slots=True)
-class Summary:
-    """What a run found: paragraphs, how many have any theme, stances by theme, the clearest paragraphs."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a run's result goes: into one file of some form, or, where that is None, into the run's own folder."""
 
-    paragraphs: int = 0
-    labelled: int = 0
-    stances: dict[str, Counter[str | None]] = field(default_factory=dict)
-    strongest: list[tuple[Label, Paragraph]] = field(default_factory=list)
+    output: Path
+    form: str | None
+    run: RunFolder
 
-    def add(self, read: Sequence[Paragraph], predicted: Predictions) -> None:
-        """Count some more labelled paragraphs."""
-        self.paragraphs += len(read)
-        self.labelled += sum(1 for labels in predicted if labels)
-        for paragraph, labels in zip(read, predicted, strict=True):
-            for label in labels:
-                self.stances.setdefault(label.theme, Counter())[label.stance] += 1
-            if labels:
-                self.strongest.append((labels[0], paragraph))
-        self.strongest = sorted(self.strongest, key=lambda pair: -(pair[0].probability or 0))[:STRONGEST]
+    @classmethod
+    def of(cls, output: Path, parts: str) -> "Target":
+        """The target that an output's name asks for. Raises InputError for an ending that cannot be written."""
+        if parts not in PARTS:
+            raise InputError(f"parts {parts!r} are none of {', '.join(PARTS)}")
+        if output.suffix:
+            return cls(output, output_format(output), RunFolder(output.parent / f".{output.name}{STATE}"))
+        return cls(output, None, RunFolder(output, parts))
+
+    @property
+    def rejects(self) -> Path:
+        """The file of what could not be read."""
+        return self.output.with_name(f"{self.output.name}.rejects.jsonl")
+
+    def check(self, resume: bool, overwrite: bool) -> None:
+        """Raise InputError where the output cannot be written, or there is no run to go on with."""
+        output, about = self.output, self.run.about()
+        if not output.absolute().parent.is_dir():
+            raise InputError(f"no folder {output.parent} to write {output.name} into; make it first")
+        if resume and not about:
+            raise InputError(f"no run was begun for {output}; leave --resume out")
+        if self.form is None:
+            if (
+                output.exists()
+                and not about
+                and (not output.is_dir() or any(path.name != STATE for path in output.iterdir()))
+            ):
+                raise InputError(f"{output} exists and is no run's folder; choose another name")
+        elif output.is_dir() or (os.path.lexists(output) and not overwrite and about.get("state", BEGUN) == BEGUN):
+            raise InputError(f"{output} exists; choose another name or overwrite it (--overwrite)")
+
+    def check_apart(self, inputs: Sequence[Input], shards: Sequence[Shard]) -> None:
+        """Raise InputError where the output is one of the inputs, or a folder of parts is within one."""
+        files = {path.resolve() for shard in shards for path in shard.files}
+        folders = {Path(given).resolve() for given in inputs if isinstance(given, str | Path) and Path(given).is_dir()}
+        mine = self.output.resolve()
+        if mine in files or (self.form is None and folders.intersection((mine, *mine.parents))):
+            raise InputError(f"{self.output} is one of the inputs; write to another file or folder")
+
+    def finish(self, count: int, rejects: Rejects) -> Summary:
+        """Make the result of the `count` parts, all of which stand; where that was done before, tidy up."""
+        run = self.run
+        with run.alone():
+            if run.about()["state"] == BEGUN:
+                self._complete(count, rejects)
+        summary = run.summary(count)
+        if self.form is None:
+            run.clean()
+            return summary
+        if run.about()["state"] == FINISHED:
+            run.gather(count, self.output, self.form)
+            run.write(run.about() | {"state": GATHERED})
+        run.discard()
+        return summary
+
+    def _complete(self, count: int, rejects: Rejects) -> None:
+        run, summary = self.run, self.run.summary(count)
+        lines = rejects.lines + [line for number in range(count) for line in run.found(number)[1]]
+        summary.rejected.update(line["file"] for line in rejects.lines)
+        if not summary.paragraphs:
+            raise InputError(f"no paragraph in what {self.output} was to be made of; {len(lines)} rows were rejected")
+        run.unify(count)
+        run.publish(count)
+        if lines:
+            write_text(self.rejects, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        else:
+            self.rejects.unlink(missing_ok=True)
+        run.write(run.about() | {"state": FINISHED, "summary": summary.to_dict()})
 
 
 def label_corpus(
-    inputs: Iterable[str | Path],
+    inputs: Iterable[Input],
     output: str | Path,
     *,
     model: Model | str | Path | None = None,
     source: Source | None = None,
     lang: str = "auto",
+    parts: str = "parquet",
+    workers: int = 1,
+    rank: int = 0,
+    world: int = 1,
+    on_error: str = "stop",
+    resume: bool = False,
     overwrite: bool = False,
-    progress: Callable[[float, Summary], None] | None = None,
+    progress: Progress | None = None,
 ) -> Summary:
-    """Label files, folders or standard input and write one parquet, jsonl or csv file, whole or not at all.
+    """Label files, folders, standard input, datasets or Rows, into one file or a run's folder; go on with a run.
 
-    Each row of the output is a paragraph: id, text, lang, the input's other columns (document and position
-    among them; one named like a column of ours is kept as input_NAME), labels, and the model's id and the
-    schema version. `lang` is what is written under lang: the input's own or else found by script ("auto"), or
-    "en" or "zh" throughout.
-    `progress` is called now and then with the share of the input that is done and the summary so far.
+    An output that ends in .parquet, .jsonl or .csv is one file, whole or not at all; any other is the folder of a run,
+    whose `parts` are parquet or jsonl. Where the run was begun before and broken off, it goes on: the parts that stand
+    are left alone, and the bytes are in the end those of a run that nothing disturbed. `resume` asks for a run that was
+    begun; `overwrite` replaces a file, or a run of something else.
 
-    Raises InputError for inputs that cannot be read, for an output that is one of the inputs, and for an output
-    that exists unless `overwrite`.
+    Each row is a paragraph: id, text, lang, the input's other columns (document and position among them; one named
+    like a column of ours is kept as input_NAME), labels, probabilities (parquet), the model's id and the schema
+    version. `lang` is what is written under lang: the input's own or else found by script ("auto"), or "en" or "zh"
+    throughout. `workers` processes label shards side by side; `rank` of `world` labels every world-th shard only,
+    and whichever rank comes last finishes the run. A row that cannot be read stops the run, or with
+    `on_error="skip"` goes, with the reason, to OUTPUT.rejects.jsonl. `progress` is called now and then with the share
+    of the input that is done and the summary so far.
+
+    Raises InputError for inputs that cannot be read, for an output that is one of the inputs, and for an output that
+    exists; RunError where another run is writing, or where this one was begun with another input, model or schema.
     """
-    if isinstance(inputs, str | Path):
-        raise InputError(f"label_corpus takes a list of inputs; write label_corpus([{str(inputs)!r}], ...)")
-    output = Path(output)
-    form = output_format(output)
+    if isinstance(inputs, str):
+        raise InputError(f"label_corpus takes a list of inputs; write label_corpus([{inputs!r}], ...)")
     if lang not in LANGUAGES:
         raise InputError(f"language {lang!r} is none of {', '.join(LANGUAGES)}")
-    if output.is_dir() or (os.path.lexists(output) and not overwrite):
-        raise InputError(f"{output} exists; choose another name or overwrite it (--overwrite)")
-    if not output.parent.is_dir():
-        raise InputError(f"no folder {output.parent} to write {output.name} into; make it first")
-    shards = split(list(inputs), source)
-    if any(path.resolve() == output.resolve() for shard in shards for path in shard.files):
-        raise InputError(f"{output} is one of the inputs; write to another file or folder")
-    model = model if isinstance(model, Model) else load(*([] if model is None else [model]))
-    summary = Summary()
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-        parts = []
-        for number, shard in enumerate(shards):
-            parts.append(Path(folder) / f"part-{number:05d}.parquet")
-            write_table(
-                label_shard(shard, model, lang, summary, _within(number, len(shards), progress)), parts[-1], "parquet"
-            )
-        if not summary.paragraphs:
-            raise InputError(f"no paragraph in {', '.join(str(path) for shard in shards for path in shard.files)}")
-        _gather(parts, output, form)
-    return summary
+    if on_error not in ON_ERROR:
+        raise InputError(f"on_error {on_error!r} is none of {', '.join(ON_ERROR)}")
+    if not 0 <= rank < world or workers < 1:
+        raise InputError(f"rank {rank} of world {world}, workers {workers}: a rank is 0 to world-1, workers 1 or more")
+    if isinstance(model, Model) and workers > 1:
+        raise InputError("each worker loads the model for itself: give its name or folder, not a loaded model")
+    target = Target.of(Path(output), parts)
+    target.check(resume, overwrite)
+    reader = model if isinstance(model, Model) else loaded(str(model or DEFAULT))
+    job = Job(target.run, str(model or DEFAULT), reader.fingerprint, lang, on_error == "skip", os.getpid())
+    run, begun, rejects = target.run, bool(target.run.about()), Rejects()
+    try:
+        with run.held(rank, world):
+            given = [inputs] if _is_one(inputs) else list(inputs)
+            shards = split(given, source, spool=run.state / "input", reject=rejects.take if job.skip else halt)
+            target.check_apart(given, shards)
+            stats = _stats(shards)
+            files = _inputs(shards)
+            run.begin(_about(shards, files, reader, source or Source(), lang, parts), files, overwrite)
+            with _stopping(run, len(shards)):
+                if run.about()["state"] == BEGUN:
+                    label_shards(job, reader, shards, range(rank, len(shards), world), workers, progress)
+                if run.about()["state"] == BEGUN and run.done(len(shards)) < len(shards):
+                    return run.summary(len(shards))  # a rank that has more to do will finish
+                if stats != _stats(shards):
+                    raise RunError("an input changed while it was read; give the command again to see which")
+                return target.finish(len(shards), rejects)
+    except InputError:
+        if not begun and run.state.is_dir() and (target.form or not any(run.work.glob("part-*"))):
+            run.discard()
+        raise
 
 
-def label_shard(
-    shard: Shard, model: Model, lang: str, summary: Summary, progress: Callable[[float, Summary], None]
-) -> "pyarrow.Table":
-    """The labelled rows of one shard; what they add up to is added to `summary`, `progress` told of each batch."""
-    import pyarrow
-
-    read = list(shard.read())
-    answers: list[pyarrow.Table] = []
-    for start in range(0, len(read), BATCH):
-        batch = read[start : start + BATCH]
-        predicted = model.predict([paragraph.text for paragraph in batch])
-        summary.add(batch, predicted)
-        answers.append(predicted.to_arrow())
-        progress((start + len(batch)) / len(read), summary)
-    return label_table(read, pyarrow.concat_tables(answers or [model.predict([]).to_arrow()]), model.id, lang)
+def _is_one(inputs: Any) -> bool:
+    """Whether inputs are one input by itself: a path, Rows, or a dataset."""
+    return isinstance(inputs, Path | Rows) or hasattr(inputs, "with_format")
 
 
-def _within(
-    number: int, count: int, progress: Callable[[float, Summary], None] | None
-) -> Callable[[float, Summary], None]:
-    """Progress within one of `count` shards, told as progress of the whole."""
-
-    def tell(done: float, summary: Summary) -> None:
-        if progress is not None:
-            progress((number + done) / count, summary)
-
-    return tell
+def _files(shards: Sequence[Shard]) -> Iterator[tuple[str, Path]]:
+    """The input's files, each once, by what they are called."""
+    named = {shard.name(path): path for shard in shards for path in shard.files}
+    for name, path in named.items():
+        if path.is_dir():
+            yield from ((f"{name}/{inner.name}", inner) for inner in sorted(path.iterdir()))
+        else:
+            yield name, path
 
 
-def label_table(
-    read: Sequence[Paragraph], predicted: "pyarrow.Table", model: str, lang: str = "auto"
-) -> "pyarrow.Table":
-    """An Arrow table of paragraphs with what was predicted of them, one row each."""
-    import pyarrow
+def _stats(shards: Sequence[Shard]) -> dict[str, tuple[int, int]]:
+    """What tells cheaply that a file is still the same."""
+    return {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in _files(shards)}
 
-    columns: dict[str, Any] = {
-        "id": _strings(paragraph.id for paragraph in read),
-        "text": _strings(paragraph.text for paragraph in read),
+
+def _inputs(shards: Sequence[Shard]) -> list[dict[str, Any]]:
+    return [
+        {"file": name, "bytes": path.stat().st_size, "sha256": fingerprint_file(path)} for name, path in _files(shards)
+    ]
+
+
+def _about(
+    shards: Sequence[Shard], inputs: Sequence[dict[str, Any]], model: Model, source: Source, lang: str, parts: str
+) -> dict[str, Any]:
+    """What a run is bound to: run.json as it is begun. No clock and no machine is in it."""
+    from importlib.metadata import version
+
+    book = model.codebook
+    return {
+        "format": FORMAT,
+        "state": BEGUN,
+        "capthemes": version("capthemes"),
+        "schema": SCHEMA,
+        "model": model.id,
+        "fingerprint": model.fingerprint,
+        "codebook": {"version": book.version, "sha256": fingerprint_bytes(book.text.encode())},
+        "themes": list(book.names),
+        "stances": list(book.stances),
+        "voices": list(book.voices),
+        "lang": lang,
+        "source": asdict(source),
+        "parts": parts,
+        "input": {
+            "files": len(inputs),
+            "bytes": sum(line["bytes"] for line in inputs),
+            "sha256": fingerprint_bytes(json.dumps(inputs).encode()),
+        },
+        "shards": len(shards),
     }
-    names = dict.fromkeys(name for paragraph in read for name in paragraph.meta)
-    if lang == "auto":
-        names.pop("lang", None)
-        columns["lang"] = _strings(str(p.meta.get("lang") or script(p.text)) for p in read)
-    else:
-        columns["lang"] = _strings(lang for _ in read)
-    for name in names:
-        values = [paragraph.meta.get(name) for paragraph in read]
-        columns["input_lang" if name == "lang" else name.encode("utf-8", "replace").decode()] = _array(values)
-    columns |= {name: predicted[name] for name in predicted.column_names}
-    columns["model"] = pyarrow.array([model] * len(read), pyarrow.string())
-    columns["schema"] = pyarrow.array([SCHEMA] * len(read), pyarrow.int32())
-    return pyarrow.table(columns).replace_schema_metadata(predicted.schema.metadata)
 
 
-def _strings(values: Iterable[str]) -> "pyarrow.Array":
-    """Strings as Arrow has them, valid UTF-8: a lone surrogate becomes "?", as the families read it."""
-    import pyarrow
-
-    return pyarrow.array([value.encode("utf-8", "replace").decode() for value in values], pyarrow.string())
-
-
-def _array(values: Sequence[Any]) -> "pyarrow.Array":
-    """Values as an Arrow array; values of no common type are written as JSON strings."""
-    import pyarrow
-
+@contextmanager
+def _stopping(run: RunFolder, count: int) -> Iterator[None]:
+    """Say, of what stops a run, how much stands and how to go on."""
     try:
-        array = pyarrow.array(values)
-    except (pyarrow.ArrowException, UnicodeEncodeError, OverflowError):
-        return _as_json(values)
-    return _as_json(values) if "struct<>" in str(array.type) else array  # parquet has no object without fields
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; {_standing(run, count)}") from None
+    except OSError as error:
+        raise RunError(f"{error.filename or run.path}: {error.strerror or error}; {_standing(run, count)}") from error
+    except RunError as error:
+        raise RunError(f"{error}; {_standing(run, count)}") from error
 
 
-def _as_json(values: Sequence[Any]) -> "pyarrow.Array":
-    import pyarrow
-
-    texts = [value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values]
-    return pyarrow.array(
-        [None if text is None else text.encode("utf-8", "replace").decode() for text in texts], pyarrow.string()
-    )
-
-
-def _gather(parts: Sequence[Path], output: Path, form: str) -> None:
-    """One file of all parts, under one schema; a column whose types differ from part to part becomes strings."""
-    import pyarrow
-    import pyarrow.parquet
-
-    tables = [pyarrow.parquet.read_table(part) for part in parts]
-    try:
-        table = pyarrow.concat_tables(tables, promote_options="permissive")
-    except pyarrow.ArrowException:
-        table = pyarrow.concat_tables([_plain(t, _torn(tables)) for t in tables], promote_options="permissive")
-    with atomic_path(output) as temporary:
-        write_table(table, temporary, form)
-
-
-def _torn(tables: Sequence["pyarrow.Table"]) -> set[str]:
-    """The columns that have more than one type over the tables, nulls aside."""
-    import pyarrow
-
-    kinds: dict[str, set[Any]] = {}
-    for table in tables:
-        for column in table.schema:
-            if not pyarrow.types.is_null(column.type):
-                kinds.setdefault(column.name, set()).add(column.type)
-    return {name for name, types in kinds.items() if len(types) > 1}
-
-
-def _plain(table: "pyarrow.Table", names: set[str]) -> "pyarrow.Table":
-    for position, name in enumerate(table.column_names):
-        if name in names:
-            table = table.set_column(position, name, _as_json(table[name].to_pylist()))
-    return table
+def _standing(run: RunFolder, count: int) -> str:
+    return f"{run.done(count)} of {count} parts stand in {run.path}: give the same command again to go on"

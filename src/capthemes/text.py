@@ -2,11 +2,15 @@
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow
 
 # Ideographs: extension A, the unified block, compatibility forms, and the supplementary planes.
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _HAN = re.compile(f"[{HAN}]")
-_LATIN = re.compile(r"[^\W\d_]+")
+_WORD = re.compile("[A-Za-z\u00c0-\u024f]{2,}")
 _ENDS = "。！？!?.…：:；;”’\"'）)」』"
 _SENTENCE = re.compile(r"(?<=[。！？])[”’」』）]*|(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -34,10 +38,16 @@ def is_han(char: str) -> bool:
 
 
 def script(text: str) -> str:
-    """ "zh" where ideographs outweigh words in letters, else "en"."""
-    han = len(_HAN.findall(text))
-    words = sum(1 for word in _LATIN.findall(_HAN.sub(" ", text)) if len(word) > 1)
-    return "zh" if han > words else "en"
+    """ "zh" where ideographs outweigh words of Latin letters, else "en"."""
+    return "zh" if len(_HAN.findall(text)) > len(_WORD.findall(text)) else "en"
+
+
+def scripts(texts: "pyarrow.Array") -> "pyarrow.Array":
+    """The script of each text of an Arrow array, as `script` tells it."""
+    import pyarrow.compute as compute
+
+    ideographs, words = (compute.count_substring_regex(texts, found.pattern) for found in (_HAN, _WORD))
+    return compute.if_else(compute.greater(ideographs, words), "zh", "en")
 
 
 def sentences(text: str) -> list[tuple[int, int]]:

@@ -2,16 +2,20 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, Progress, open_console, plain_table
+from capthemes.commands.terminal import Commands, Progress, duration, open_console, plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from capthemes.labelling import Summary
+    from capthemes.corpus import Source
+    from capthemes.model import Model
+    from capthemes.summary import Summary
 
 OPENING = 72  # characters of a paragraph shown as its opening
+PASSED = ("lang", "parts", "workers", "rank", "world", "on_error", "resume", "overwrite")
 
 
 def add(commands: Commands) -> None:
@@ -19,44 +23,111 @@ def add(commands: Commands) -> None:
     add = label.add_argument
     formats = ["txt", "md", "jsonl", "csv", "tsv", "parquet"]
     add("inputs", nargs="+", metavar="INPUT", help=f"{', '.join(formats)}; a folder of them; - for standard input")
-    add("-o", "--output", required=True, metavar="OUT", help=".parquet or .jsonl (labels nested), .csv (a row a label)")
+    add(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="one file: .parquet or .jsonl (labels nested), .csv (a row a label); no ending: a folder of parts",
+    )
     add("-m", "--model", default=None, help="a bundled model's name or a model's folder (default: fast)")
     add("--text", default="text", metavar="COLUMN", help="the column that holds the text (default: text)")
     add("--cut", action="store_true", help="cut each row's text into paragraphs (txt and md always are)")
     add("--lang", default="auto", choices=["auto", "en", "zh"], help="what to write as lang (default: found by script)")
     add("--encoding", default="utf-8", help="of text files (default: utf-8), e.g. gb18030")
     add("--format", choices=formats, help="the inputs' format, where the ending does not tell")
-    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add("--parts", default="parquet", choices=["parquet", "jsonl"], help="what a folder's parts are (default: parquet)")
+    add("--workers", type=int, default=1, metavar="N", help="processes that label side by side (default: 1)")
+    add("--rank", type=int, default=0, metavar="R", help="label only every W-th shard, from the R-th on (from 0)")
+    add("--world", type=int, default=1, metavar="W", help="how many ranks share the run, as tasks of a Slurm job do")
+    add("--on-error", default="stop", choices=["stop", "skip"], help="skip: broken rows go to OUT.rejects.jsonl")
+    add("--resume", action="store_true", help="go on with the run in OUT, as is done anyway; refuse if there is none")
+    add("--overwrite", action="store_true", help="replace OUT if it exists, or a run of something else")
+    add("--dry-run", action="store_true", help="show the plan, the columns and the time it will take; write nothing")
     label.set_defaults(run=_label)
 
 
 def _label(options: argparse.Namespace) -> None:
-    """Label every paragraph of the inputs, write one table, and show what was found."""
+    """Label every paragraph of the inputs, write one table or a folder of parts, and show what was found.
+
+    What was broken off goes on where it stood when the same command is given again.
+    """
+    from capthemes.batches import loaded
     from capthemes.corpus import Source
     from capthemes.labelling import label_corpus
-    from capthemes.model import load
+    from capthemes.model import DEFAULT
 
     console = open_console()
-    model = load(*([] if options.model is None else [options.model]))
+    source = Source(options.text, options.encoding, options.cut, options.format)
+    model = loaded(options.model or DEFAULT)
+    if options.dry_run:
+        _print_plan(console, options, model, source)
+        return
     with Progress() as progress:
         summary = label_corpus(
             options.inputs,
             options.output,
-            model=model,
-            source=Source(options.text, options.encoding, options.cut, options.format),
-            lang=options.lang,
-            overwrite=options.overwrite,
+            model=options.model,
+            source=source,
             progress=progress,
+            **{name: getattr(options, name) for name in PASSED},
         )
     _print_summary(console, summary, list(model.codebook.stances))
-    console.print(f"wrote {options.output} with model {model.id}", highlight=False, markup=False, soft_wrap=True)
+    for file, count in sorted(summary.rejected.items()):
+        _say(console, f"rejected {count:,} of {file}, with the reasons in {options.output}.rejects.jsonl")
+    _print_end(console, options, model)
+
+
+def _say(console: "Console", line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_end(console: "Console", options: argparse.Namespace, model: "Model") -> None:
+    """What was written, or, of a rank that is done before the others, what stands."""
+    from capthemes.labelling import Target
+    from capthemes.runs import BEGUN
+
+    run = Target.of(Path(options.output), options.parts).run
+    about = run.about()
+    if about.get("state") == BEGUN:
+        standing = f"{run.done(about['shards'])} of {about['shards']} parts stand"
+        _say(console, f"rank {options.rank} of {options.world} is done: {standing} in {run.path}")
+    else:
+        _say(console, f"wrote {options.output} with model {model.id}")
+
+
+def _print_plan(console: "Console", options: argparse.Namespace, model: "Model", source: "Source") -> None:
+    """What a run would do."""
+    from capthemes.planning import plan_corpus
+    from capthemes.reading import halt
+    from capthemes.workers import Rejects
+
+    rejects = Rejects()
+    skip = options.on_error == "skip"
+    plan = plan_corpus(options.inputs, model, source, lang=options.lang, reject=rejects.take if skip else halt)
+    _say(console, f"{plan.files:,} files of {plan.bytes:,} bytes, in {plan.shards:,} shards")
+    _say(console, f"to {options.output} with model {model.id}; nothing was written")
+    share = options.workers * options.world
+    _say(
+        console,
+        f"about {plan.paragraphs:,} paragraphs in {duration(plan.seconds / share)} by {share} worker(s) "
+        f"(from a sample of {plan.sampled:,})",
+    )
+    for line in rejects.lines:
+        _say(console, f"rejected: {line['reason']}")
+    table = plain_table()
+    table.add_column("column")
+    table.add_column("type")
+    for name, kind in plan.columns.items():
+        table.add_row(name, kind)
+    console.print(table)
 
 
 def _print_summary(console: "Console", summary: "Summary", stances: Sequence[str]) -> None:
     """The small table at the end of a run."""
     from rich.text import Text
 
-    share = summary.labelled / summary.paragraphs
+    share = summary.labelled / max(summary.paragraphs, 1)
     console.print(
         f"{summary.paragraphs:,} paragraphs, {summary.labelled:,} with a theme ({share:.0%})", highlight=False
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from capthemes.labelling import Summary
+    from capthemes.summary import Summary
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 QUIET_SECONDS = 1.0  # a progress bar appears only on work longer than this
@@ -37,6 +37,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+        self._start: tuple[float, float, int] | None = None
         self._bar: Any = None
         self._task: Any = None
 
@@ -48,8 +49,12 @@ class Progress:
             self._bar.stop()
 
     def __call__(self, done: float, summary: "Summary") -> None:
+        now = time.monotonic()
+        if self._start is None:
+            self._start = (now, done, summary.paragraphs)  # a run that goes on has done some already
+            return
         if self._bar is None:
-            if not sys.stderr.isatty() or done == 1 or time.monotonic() - self._began < QUIET_SECONDS:
+            if not sys.stderr.isatty() or done == 1 or now - self._began < QUIET_SECONDS:
                 return
             from rich.console import Console
             from rich.progress import Progress as Bar
@@ -57,7 +62,23 @@ class Progress:
             self._bar = Bar(console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task("labelling", total=1.0)
             self._bar.start()
-        self._bar.update(self._task, completed=done, description=f"labelling: {summary.paragraphs:,} paragraphs")
+        self._bar.update(self._task, completed=done, description=progress_line(self._start, now, done, summary))
+
+
+def progress_line(start: tuple[float, float, int], now: float, done: float, summary: "Summary") -> str:
+    """Paragraphs, the share that has a theme, the rate, and the time left; `start` is seconds, share, paragraphs."""
+    seconds, share = max(now - start[0], 1e-9), max(done - start[1], 1e-9)
+    rate, left = (summary.paragraphs - start[2]) / seconds, (1 - done) * seconds / share
+    themed = summary.labelled / max(summary.paragraphs, 1)
+    return f"{summary.paragraphs:,} paragraphs, {themed:.0%} with a theme, {rate:,.0f}/s, {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def plain_table(**options: Any) -> "Table":

@@ -27,7 +27,7 @@ KEPT = 1 << 17  # n-grams at most, those of most paragraphs
 RARE = (100, 2000)  # from so many paragraphs on, an n-gram of only one, then of only two, is left out
 UNIT = 1024  # squares of n-grams' weights are kept as whole numbers of 1 / UNIT
 SMALL = 1 << 16  # bytes: for less, plain Python is done before the compiler is loaded
-PORTION = 4096  # texts that one thread sums at a time
+PORTION = 500  # texts that one thread sums at a time
 WIDTH = 32  # the kernel adds rows of a multiple of so many columns, as processors do
 
 Sums = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]

@@ -195,5 +195,5 @@ def _signature(run: Run, rows: Rows, path: Path) -> str:
 
 def _rejects(run: Run) -> int | None:
     """How many rows of the input could not be read; None where the run keeps no account of them."""
-    found = run.about.get("rejects")
-    return len(found) if isinstance(found, list) else found if isinstance(found, int) else None
+    summary = run.about.get("summary")
+    return sum(summary["rejected"].values()) if summary else None

@@ -1,0 +1,130 @@
+"""Writing: labelled tables as parquet, jsonl or csv, and many parts under one schema."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from capthemes.errors import InputError
+from capthemes.reading import as_json
+
+if TYPE_CHECKING:
+    import pyarrow
+
+OUTPUTS = (".parquet", ".jsonl", ".csv")
+FIRST = ("id", "text", "lang", "document", "position")
+LAST = ("labels", "probabilities", "model", "schema")
+GROUP = 16_384  # rows in a row group
+
+
+def output_format(path: Path) -> str:
+    """The format an output's ending asks for. Raises InputError, listing the endings that can be written."""
+    form = path.suffix.lower()
+    if form not in OUTPUTS:
+        raise InputError(
+            f"cannot write {str(path)!r}: its ending must be one of {', '.join(OUTPUTS)}; none for a folder"
+        )
+    return form.removeprefix(".")
+
+
+def write_tables(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: BinaryIO, form: str) -> None:
+    """Write labelled rows: nested labels in parquet and jsonl, one row for each label in csv (long).
+
+    In csv a paragraph without labels keeps one row, with nothing under theme, stance, voice and probability. The
+    probabilities of all themes are for parquet alone.
+    """
+    if form == "parquet":
+        _write_parquet(tables, schema, file)
+        return
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
+    write = _write_csv if form == "csv" else _write_jsonl
+    write((_without(table, "probabilities") for table in tables), schema, text)
+    text.flush()
+    text.detach()
+
+
+def _write_parquet(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: BinaryIO) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    waiting: list[pyarrow.Table] = []
+    with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        for table in tables:
+            waiting.append(table)
+            if sum(map(len, waiting)) >= GROUP:
+                writer.write_table(pyarrow.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pyarrow.concat_tables(waiting))
+
+
+def _write_jsonl(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: io.TextIOWrapper) -> None:
+    for table in tables:
+        file.write("".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist()))
+
+
+def _write_csv(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: io.TextIOWrapper) -> None:
+    kept = [name for name in schema.names if name not in ("labels", "probabilities")]
+    writer = csv.writer(file)
+    writer.writerow([*kept, "theme", "stance", "voice", "probability"])
+    for table in tables:
+        for row in table.to_pylist():
+            for label in row["labels"] or [{}]:
+                parts = [label.get(part) for part in ("theme", "stance", "voice", "probability")]
+                writer.writerow([*(_cell(row[name]) for name in kept), *parts])
+
+
+def _cell(value: Any) -> Any:
+    """A csv cell: lists and objects as JSON."""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
+
+
+def _without(table: "pyarrow.Table", name: str) -> "pyarrow.Table":
+    return table.drop_columns([name]) if name in table.column_names else table
+
+
+def common_schema(schemas: Sequence["pyarrow.Schema"]) -> "pyarrow.Schema":
+    """One schema for all parts: ours first and last, the input's columns between as they first come up.
+
+    Types that can be promoted are; a column whose types cannot be brought together holds strings, as does one that
+    is empty throughout. Finding it anew after some parts were cast to it finds the same.
+    """
+    import pyarrow
+
+    kinds: dict[str, list[pyarrow.Field]] = {}
+    for schema in schemas:
+        for field in schema:
+            kinds.setdefault(field.name, []).append(field)
+    between = [name for name in kinds if name not in FIRST + LAST]
+    fields = [_common_field(kinds[name]) for name in (*FIRST, *between, *LAST)]
+    return pyarrow.schema(fields, schemas[0].metadata)
+
+
+def _common_field(fields: Sequence["pyarrow.Field"]) -> "pyarrow.Field":
+    import pyarrow
+
+    try:
+        (found,) = pyarrow.unify_schemas([pyarrow.schema([field]) for field in fields], promote_options="permissive")
+    except pyarrow.ArrowException:
+        return pyarrow.field(fields[0].name, pyarrow.string())
+    return found.with_type(pyarrow.string()) if pyarrow.types.is_null(found.type) else found
+
+
+def cast_tables(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema") -> "Iterator[pyarrow.Table]":
+    """The tables under one schema, such as `common_schema` gives for theirs."""
+    import pyarrow
+
+    for table in tables:
+        columns = []
+        for field in schema:
+            if field.name not in table.column_names:
+                columns.append(pyarrow.nulls(len(table), field.type))
+            elif table.schema.field(field.name).type == field.type:
+                columns.append(table[field.name])
+            elif pyarrow.types.is_string(field.type) and not pyarrow.types.is_null(table[field.name].type):
+                columns.append(as_json(table[field.name].to_pylist()))
+            else:
+                columns.append(table[field.name].cast(field.type))
+        yield pyarrow.table(columns, schema=schema)
