@@ -107,8 +107,7 @@ def _shipped(model: Model) -> Model:
     """The model as it comes back from its folder: weights rounded as they are saved, and its fingerprint known."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(folder)
-        own = {"trusted": True} if model.family_name == "pipeline" else {}  # made by the caller a moment ago
-        return Model.load(folder, **own)
+        return Model.load(folder, **family_class(model.family_name).as_its_maker)
 
 
 def _described(data: Mapping[str, Sequence[Paragraph]]) -> list[dict[str, Any]]:
@@ -158,12 +157,12 @@ def measure(model: Model, gold: Sequence[Paragraph], data: str, seed: int = 0) -
 
 
 def out_of_fold(gold: Sequence[Paragraph], codebook: Codebook, family: str, seed: int, **options: Any) -> Probabilities:
-    """Raw probabilities of every paragraph, from a family fitted on the other folds; linear ones run side by side."""
+    """Raw probabilities of every paragraph, from a family fitted on the other folds; quick ones run side by side."""
     from joblib import Parallel, delayed
 
+    kind = family_class(family)
     pairs = folds(gold, FOLDS, seed)
-    side_by_side = -1 if family == "linear" else 1  # the others fill the machine, or a GPU, by themselves
-    parts = Parallel(n_jobs=side_by_side)(
+    parts = Parallel(n_jobs=-1 if kind.quick else 1)(  # the others fill the machine, or a GPU, by themselves
         delayed(_held_out)([gold[i] for i in rows], [gold[i].text for i in held_out], codebook, family, seed, options)
         for rows, held_out in pairs
     )

@@ -1,8 +1,8 @@
 """What a family is asked for: probabilities of texts, and to be fitted, saved and loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from capthemes.codebook import Codebook
 from capthemes.records import Paragraph, Probabilities
@@ -14,7 +14,13 @@ class Family(Protocol):
     It is fitted once and does not change while it predicts. `save` writes data files into a folder and
     `load` reads them back to the same probabilities, bit for bit; `load` raises ModelError on files that do
     not fit together. `options` are a family's own; most have none.
+
+    `quick` tells that a fit takes seconds on one core, so that folds run side by side and a learning curve can be
+    drawn; `as_its_maker` are the options of `load` for files that the caller saved a moment ago.
     """
+
+    quick: ClassVar[bool]
+    as_its_maker: ClassVar[Mapping[str, Any]]
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities: ...
 

@@ -7,11 +7,11 @@ a bias of each theme's own.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -29,6 +29,9 @@ LARGE = 1 << 20  # characters in one pass: caps memory, whatever the texts' leng
 
 class Linear:
     """A fitted linear family. `weights` is (features, T + S + V), `bias` (T,), the others (T, S) and (T, V)."""
+
+    quick: ClassVar[bool] = True
+    as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self, codebook: Codebook, vocabulary: Sequence[str], tensors: dict[str, np.ndarray[Any, np.dtype[Any]]]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -37,6 +37,9 @@ class Transformer:
 
     Without an engine named, PyTorch is taken where there is a GPU, else ONNX Runtime where it is installed.
     """
+
+    quick: ClassVar[bool] = False
+    as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, codebook: Codebook, files: Mapping[str, bytes], engine: str | None = None) -> None:
         self.codebook = codebook
