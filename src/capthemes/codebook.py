@@ -99,13 +99,9 @@ class Codebook:
         return replace(self, themes=(*self.themes, *more.themes), rules=rules, text=text)
 
     def only(self, themes: Sequence[str], stances: bool = True, voices: bool = True) -> "Codebook":
-        """The codebook of some of its themes, in this order, with or without stances and voices."""
-        return replace(
-            self,
-            themes=tuple(self.theme(name) for name in themes),
-            stances=self.stances if stances else {},
-            voices=self.voices if voices else {},
-        )
+        """The codebook of some of its themes, in this order, with or without stances and voices; without rules."""
+        kept = tuple(self.theme(name) for name in themes)
+        return _written(self.version, kept, self.stances if stances else {}, self.voices if voices else {})
 
     def theme(self, name: str) -> Theme:
         """The theme of that name. Raises CodebookError, listing the names there are."""
@@ -236,12 +232,19 @@ def _read_table(path: Path) -> Codebook:
         themes.append(_theme(where, [f"`{cells[COLUMNS[0]]}`", *(cells[name] for name in COLUMNS[1:])], themes))
     if not themes:
         raise CodebookError(f"{path}:1: the table of themes has no rows; add one for each theme")
-    built_in = _built_in().only([], stances=COLUMNS[3] in header, voices=COLUMNS[3] in header)
-    lines = ["# Codebook, version 1", "", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *map(_row, themes)]
-    for heading, values in (("Stance", built_in.stances), ("Voice", built_in.voices)):
+    built_in = _built_in()
+    given = (built_in.stances, built_in.voices) if COLUMNS[3] in header else ({}, {})
+    return _written(1, tuple(themes), *given)
+
+
+def _written(version: int, themes: tuple[Theme, ...], stances: dict[str, str], voices: dict[str, str]) -> Codebook:
+    """A codebook of these parts, without rules; its text is markdown that parses to it."""
+    lines = [f"# Codebook, version {version}", "", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    lines += map(_row, themes)
+    for heading, values in (("Stance", stances), ("Voice", voices)):
         if values:
             lines += ["", f"## {heading}", *(f"- `{value}`: {meaning}" for value, meaning in values.items())]
-    return Codebook(1, tuple(themes), built_in.stances, built_in.voices, (), "\n".join([*lines, ""]))
+    return Codebook(version, themes, stances, voices, (), "\n".join([*lines, ""]))
 
 
 def _row(theme: Theme) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capthemes.errors import InputError, ModelError
-from capthemes.records import Array, Label, Paragraph, Probabilities, label_indices, theme_matrix
+from capthemes.records import Array, Label, Paragraph, Probabilities, label_indices, read_matrix, theme_matrix
 
 EDGE = 1e-6
 PRIOR_POSITIVES = 20  # a theme's own threshold counts as much as the common one at this many gold positives
@@ -45,18 +45,24 @@ class Decision:
         """Fit on out-of-fold probabilities of n paragraphs with gold labels.
 
         Slopes and intercepts are Platt's, fitted to the log-odds; thresholds maximise F1, drawn toward the
-        common threshold where a theme has few positives; temperatures minimise the log loss.
+        common threshold where a theme has few positives; temperatures minimise the log loss. A theme is fitted on
+        the paragraphs that were read for it.
         """
-        truth = theme_matrix(gold, unseen.themes)
-        lines = [_platt(_log_odds(unseen.theme[:, t]), truth[:, t]) for t in range(len(unseen.themes))]
+        truth, read = theme_matrix(gold, unseen.themes), read_matrix(gold, unseen.themes)
+        lines = [
+            _platt(_log_odds(unseen.theme[rows, t]), truth[rows, t])
+            for t, rows in ((t, read[:, t]) for t in range(len(unseen.themes)))
+        ]
         rough = cls({name: ThemeDecision(*line) for name, line in zip(unseen.themes, lines, strict=True)})
         calibrated = rough.calibrate(unseen).theme
-        common = _best_threshold(calibrated.ravel(), truth.ravel())
+        common = _best_threshold(calibrated[read], truth[read])
         themes = {}
         for t, name in enumerate(unseen.themes):
-            positives = truth[:, t].sum()
+            rows = read[:, t]
+            positives = truth[rows, t].sum()
             weight = positives / (positives + PRIOR_POSITIVES)
-            threshold = weight * _best_threshold(calibrated[:, t], truth[:, t]) + (1 - weight) * common
+            own = _best_threshold(calibrated[rows, t], truth[rows, t]) if weight else common
+            threshold = weight * own + (1 - weight) * common
             slope, intercept = lines[t]
             themes[name] = ThemeDecision(round(slope, 4), round(intercept, 4), round(threshold, 4))
         return cls(
@@ -82,7 +88,7 @@ class Decision:
         labels: list[list[Label]] = [[] for _ in range(len(probabilities))]
         for row, t in np.argwhere(probabilities.theme >= thresholds):
             stance, voice = (
-                None if values is None else names[int(np.argmax(values[row, t]))]
+                None if values is None or np.isnan(values[row, t, 0]) else names[int(np.argmax(values[row, t]))]
                 for names, values in (
                     (probabilities.stances, probabilities.stance),
                     (probabilities.voices, probabilities.voice),
@@ -180,6 +186,8 @@ def _temperature(unseen: Probabilities, gold: Sequence[Paragraph], part: str) ->
     if values is None:
         return 1.0
     rows, themes, truth = label_indices(gold, unseen.themes, getattr(unseen, f"{part}s"), part)
+    told = ~np.isnan(values[rows, themes, 0])
+    rows, themes, truth = rows[told], themes[told], truth[told]
     if not len(rows):
         return 1.0
     from scipy.optimize import minimize_scalar

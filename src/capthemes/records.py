@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
@@ -49,13 +49,18 @@ class Paragraph:
     labels: tuple[Label, ...] | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def only(self, themes: Sequence[str]) -> "Paragraph":
+        """The same with its labels of these themes alone."""
+        return replace(self, labels=tuple(label for label in self.labels or () if label.theme in themes))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probabilities:
     """What a family says of n texts.
 
     theme: (n, T), the probability that each theme applies. stance: (n, T, S), given that the theme
-    applies, summing to 1 over S; voice: (n, T, V) likewise. None where the family cannot say.
+    applies, summing to 1 over S; voice: (n, T, V) likewise. None where the family cannot say; nan for a theme of
+    which it cannot.
     """
 
     themes: tuple[str, ...]
@@ -110,6 +115,18 @@ def theme_matrix(paragraphs: Sequence[Paragraph], themes: Sequence[str]) -> npt.
     for row, paragraph in enumerate(paragraphs):
         for label in paragraph.labels or ():
             matrix[row, position[label.theme]] = True
+    return matrix
+
+
+def read_matrix(paragraphs: Sequence[Paragraph], themes: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(n, T), True where a paragraph was read for the theme: those that `meta` names under "read", without it all.
+
+    Where it is False, a theme that is not among the labels is unknown, not absent.
+    """
+    matrix = np.ones((len(paragraphs), len(themes)), dtype=np.bool_)
+    for row, paragraph in enumerate(paragraphs):
+        if (read := paragraph.meta.get("read")) is not None:
+            matrix[row] = [theme in read for theme in themes]
     return matrix
 
 

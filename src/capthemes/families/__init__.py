@@ -6,6 +6,7 @@ from capthemes.errors import ModelError
 from capthemes.families.base import Family
 
 FAMILIES = {
+    "joint": "capthemes.families.joint:Joint",
     "keywords": "capthemes.families.keywords:Keywords",
     "linear": "capthemes.families.linear:Linear",
     "pipeline": "capthemes.families.pipeline:Pipeline",

@@ -15,11 +15,14 @@ class Family(Protocol):
     `load` reads them back to the same probabilities, bit for bit; `load` raises ModelError on files that do
     not fit together. `options` are a family's own; most have none.
 
-    `quick` tells that a fit takes seconds on one core, so that folds run side by side and a learning curve can be
-    drawn; `as_its_maker` are the options of `load` for files that the caller saved a moment ago.
+    `learns` tells whether labels change what it says; `quick` whether a fit takes seconds, so that a learning curve
+    can be drawn; `side_by_side` whether folds should run in processes of their own, because a fit leaves cores idle;
+    `as_its_maker` has the options of `load` for files that the caller saved a moment ago.
     """
 
+    learns: ClassVar[bool]
     quick: ClassVar[bool]
+    side_by_side: ClassVar[bool]
     as_its_maker: ClassVar[Mapping[str, Any]]
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities: ...

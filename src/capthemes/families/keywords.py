@@ -44,7 +44,9 @@ class Keywords:
     nothing of stance or voice.
     """
 
+    learns: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
     as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, codebook: Codebook) -> None:

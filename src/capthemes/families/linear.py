@@ -30,7 +30,9 @@ LARGE = 1 << 20  # characters in one pass: caps memory, whatever the texts' leng
 class Linear:
     """A fitted linear family. `weights` is (features, T + S + V), `bias` (T,), the others (T, S) and (T, V)."""
 
+    learns: ClassVar[bool] = True
     quick: ClassVar[bool] = True
+    side_by_side: ClassVar[bool] = True
     as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(

@@ -20,7 +20,9 @@ FILE = "pipeline.skops"
 class Pipeline:
     """A fitted `estimator`, whose predict_proba or decision_function takes texts and answers for each theme."""
 
+    learns: ClassVar[bool] = True
     quick: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
     as_its_maker: ClassVar[Mapping[str, Any]] = {"trusted": True}
 
     def __init__(self, codebook: Codebook, estimator: Any) -> None:

@@ -38,7 +38,9 @@ class Transformer:
     Without an engine named, PyTorch is taken where there is a GPU, else ONNX Runtime where it is installed.
     """
 
+    learns: ClassVar[bool] = True
     quick: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
     as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, codebook: Codebook, files: Mapping[str, bytes], engine: str | None = None) -> None:

@@ -26,7 +26,9 @@ TOKENS = 512
 class ZeroShot:
     """`encoder` is the folder or the Hub name of a sequence classifier with an entailment label."""
 
+    learns: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
     as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, codebook: Codebook, encoder: str) -> None:
