@@ -5,19 +5,25 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ablation, data, models, noise
+from benchmarks import ablation, data, fewshot, models, noise
 from benchmarks.sheet import sources
 from capthemes import annotations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise"])
+    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "fewshot", "models", "noise"])
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
     parser.add_argument("-n", type=int, default=150, help="how many suspects (default: 150)")
+    parser.add_argument("--themes", type=int, default=16, help="fewshot: how many themes (default: all 16)")
+    parser.add_argument("--seeds", type=int, default=3, help="fewshot: draws of each (default: 3)")
+    parser.add_argument("--test", type=int, default=528, help="fewshot: paragraphs to score on (default: 528)")
     options = parser.parse_args()
+    if options.name == "fewshot":
+        fewshot.run(options.themes, options.seeds, options.test)
+        return
     if options.name == "data":
         data.run(options.real)
         return

@@ -55,7 +55,7 @@ class ThemeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
                 preprocessor=normalise, token_pattern=TOKEN, ngram_range=(1, 2), sublinear_tf=True
             ).fit(texts)
         elif self.features == "sentences":
-            self.reader_ = pretrained(self.encoder).afresh()
+            self.reader_ = pretrained(self.encoder)
         else:
             raise InputError(f"features {self.features!r} must be 'ngrams' or 'sentences'")
         self.head_ = ThemeHead(C=self.C, balanced=self.balanced).fit(self._read(texts), np.asarray(Y), sample_weight)

@@ -33,10 +33,6 @@ class Sentences:
     def __reduce__(self) -> tuple[Any, ...]:
         return Sentences, (self.weights, self.tokenizer)
 
-    def afresh(self) -> "Sentences":
-        """The same encoder, which remembers nothing."""
-        return Sentences(self.weights, self.tokenizer)
-
     @cached_property
     def tokens(self) -> Tokens:
         return Tokens(self.tokenizer.decode("utf-8"))
@@ -123,7 +119,7 @@ class FewShot:
             weights, bias = regressions(np.hstack([X[rows], own]), truth, C=C)
             columns.append(weights[:, : X.shape[1]])
             head[f"{part}_bias"] = weights[:, X.shape[1] :].T + bias
-        return cls(codebook, sentences.afresh(), head | {"weights": np.vstack(columns).T})
+        return cls(codebook, sentences, head | {"weights": np.vstack(columns).T})
 
     def save(self, folder: Path) -> None:
         from safetensors.numpy import save
