@@ -46,7 +46,7 @@ def test_from_a_codebook_of_a_page_to_a_labelled_corpus(family, corpus, tmp_path
     assert main(["evaluate", LABELS, "--model", model]) == 0
     assert "industrial_land_use" in capsys.readouterr().out
     card = (tmp_path / "land" / "README.md").read_text(encoding="utf-8")
-    assert "Paragraphs that nobody read for a theme: industrial_land_use 602; they were trained on as" in card
+    assert "paragraphs that nobody read for a theme: industrial_land_use 602; they were trained on as" in card
     (score,) = capthemes.load(model).about["scores"]
     assert (score["paragraphs"], score["themes"]["industrial_land_use"]["support"]) == (60, 32)
 
@@ -56,7 +56,7 @@ def test_a_thin_theme_is_warned_of(tmp_path, capsys):
     (tmp_path / "few.jsonl").write_text("\n".join(rows[:5] + rows[32:52]), encoding="utf-8")
     assert main(["train", *OWN, str(tmp_path / "few.jsonl"), "--family", "linear", "-o", str(tmp_path / "m")]) == 0
     assert "industrial_land_use has 5 examples, too few" in capsys.readouterr().err
-    assert "## Too few examples" in (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+    assert "- industrial_land_use has 5 examples, too few" in (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_bundled_models_name_stands_for_its_family():

@@ -86,7 +86,7 @@ def _training(about: Mapping[str, Any]) -> list[str]:
 
 
 def _limits(about: Mapping[str, Any]) -> list[str]:
-    """What the training data could not teach: themes of another model, paragraphs that were not read, thin themes."""
+    """What is another model's, and what the training data could not teach."""
     lines = []
     if base := about.get("base"):
         lines += [
@@ -94,6 +94,14 @@ def _limits(about: Mapping[str, Any]) -> list[str]:
             "their scores. All below is about the others.",
             "",
         ]
+    if found := limits(about):
+        lines += ["## Limits of the training data", "", *(f"- {line}." for line in found), ""]
+    return lines
+
+
+def limits(about: Mapping[str, Any]) -> list[str]:
+    """Paragraphs that were not read for a theme and what became of them, and themes of too few examples."""
+    lines = []
     if unread := about.get("unread"):
         counts = ", ".join(f"{name} {count:,}" for name, count in unread["themes"].items())
         became = (
@@ -101,10 +109,8 @@ def _limits(about: Mapping[str, Any]) -> list[str]:
             if unread["counted_as_absent"]
             else "they taught the model nothing of it"
         )
-        lines += [f"Paragraphs that nobody read for a theme: {counts}; {became}.", ""]
-    if needs := about.get("needs"):
-        lines += ["## Too few examples", "", *(f"- {need}." for need in needs), ""]
-    return lines
+        lines.append(f"paragraphs that nobody read for a theme: {counts}; {became}")
+    return [*lines, *about.get("needs", [])]
 
 
 def _confusions(entry: Mapping[str, Any]) -> list[str]:

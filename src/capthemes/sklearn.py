@@ -21,7 +21,7 @@ class ThemeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     """Logistic regressions on texts, one for each theme.
 
     `features` are "ngrams" (TF-IDF of words and ideographs and their pairs) or "sentences" (vectors of `encoder`, as
-    in the fewshot family; they serve 8 to 64 examples a theme better). `C` and `balanced` are those of ThemeHead.
+    in the fewshot family; they serve 8 to 16 examples a theme better). `C` and `balanced` are those of ThemeHead.
 
     Y is an indicator matrix (n, T), whose columns may bear the themes' names (a DataFrame), or a vector of one class
     a text. `transform` gives the probabilities as features.

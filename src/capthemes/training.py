@@ -81,7 +81,7 @@ def train(
         "capthemes": version("capthemes"),
         "scores": [],
         "needs": [str(need) for need in needs(everything if dev else gold, curve, own.names)],
-        **_unread(everything, own, count_unread),
+        **_unread([p for part in data.values() for p in part], own, count_unread),
         **({} if base is None else {"base": {"model": base.id, "themes": list(base.codebook.names)}}),
     }
     model = replace(model, about={**about, **_behaviour(model), "training": _effort(began)})

@@ -35,6 +35,7 @@ def _train(options: argparse.Namespace) -> None:
     """Train a model: cross-validate, fit its decision on unseen predictions, refit on all, save it with its card."""
     from dataclasses import replace
 
+    from capthemes import card
     from capthemes.codebook import Codebook
     from capthemes.model import check_folder, load
     from capthemes.training import check_apart, extended, gather, measure, train
@@ -62,8 +63,8 @@ def _train(options: argparse.Namespace) -> None:
         seed=options.seed,
         **own,
     )
-    for need in model.about["needs"]:
-        sys.stderr.write(f"capthemes: {need}\n")
+    for line in card.limits(model.about):
+        sys.stderr.write(f"capthemes: {line}\n")
     if options.measure:
         model = measure(model, gold[options.measure], data_name(options.measure), options.seed)
     command = ["capthemes", "train", "--family", options.family, "--seed", str(options.seed)]
