@@ -1,8 +1,8 @@
 """The fewshot family: a sentence encoder as it is, and balanced logistic regressions on its vectors.
 
-It is for few examples a theme, 8 to 64: the heads of SetFit (Tunstall et al. 2022, arXiv:2209.11055) without its contrastive
-fine-tuning, so that a fit takes seconds once the texts are read. The encoder is given the glossary's Chinese words and
-learns nothing of any theme: one that was fine-tuned on other themes tells them apart and forgets the rest.
+It is for few examples a theme, 8 to 64: the heads of SetFit (Tunstall et al. 2022, arXiv:2209.11055) without its
+contrastive fine-tuning, so that a fit takes seconds once the texts are read. The encoder is given the glossary's Chinese
+words and has learned nothing of any theme.
 """
 
 from collections.abc import Mapping, Sequence
