@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablation, characters, data, faithfulness, models, queue, resume, scale, speed
+from benchmarks import ablation, characters, data, faithfulness, fewshot, models, queue, resume, scale, speed
 
 REAL = {"type": Path, "metavar": "FOLDER", "help": "folder of published text; without it its figures stay"}
 NEEDED = {**REAL, "required": True, "help": "folder of published text"}
@@ -32,6 +32,13 @@ def main() -> None:
         real=REAL,
         models={"nargs": "+", "default": ["fast", "accurate"], "help": "the models to explain"},
         limit={"type": int, "help": "at most so many paragraphs of a set"},
+    )
+    add(
+        "fewshot",
+        fewshot.run,
+        themes={"type": int, "default": 16, "help": "how many themes (default: all 16)"},
+        seeds={"type": int, "default": 3, "help": "draws of each (default: 3)"},
+        test={"type": int, "default": 528, "help": "paragraphs to score on (default: 528)"},
     )
     add("models", models.run)
     reduced = {"action": "store_true", "help": "a small pool and two seeds"}

@@ -95,6 +95,8 @@ def options(tiny_encoder, tmp_path_factory) -> dict[str, dict]:
     from sklearn.pipeline import make_pipeline
 
     return {
+        "fewshot": {"encoder": tiny_encoder},
+        "joint": {"of": "linear"},
         "pipeline": {"estimator": make_pipeline(TfidfVectorizer(), OneVsRestClassifier(LogisticRegression()))},
         "transformer": {"encoder": tiny_encoder},
         "zeroshot": {"encoder": nli(tiny_encoder, tmp_path_factory.mktemp("nli"))},

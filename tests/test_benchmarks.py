@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from benchmarks import ablation, data, leaks, queue
+from benchmarks import ablation, data, fewshot, leaks, queue
 
 from capthemes.codebook import Codebook
 from capthemes.records import Paragraph
@@ -78,3 +78,9 @@ def test_cards_are_drawn_again_to_the_same_words():
 
     drawn = subprocess.run([sys.executable, ROOT / "annotations" / "cards.py"], capture_output=True, check=True).stdout
     assert drawn == (ROOT / "annotations" / "written" / "cards.jsonl").read_bytes()
+
+
+def test_the_few_shot_curves_show_what_was_measured_last():
+    sheet = fewshot.SHEET.read_text(encoding="utf-8")
+    assert fewshot.rendered(sheet) == sheet
+    assert "| 64 | fewshot |" in sheet

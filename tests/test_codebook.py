@@ -1,6 +1,8 @@
+import re
+
 import pytest
 
-from capthemes.codebook import Codebook
+from capthemes.codebook import Codebook, Theme
 from capthemes.errors import CodebookError
 
 
@@ -69,3 +71,77 @@ def test_a_missing_codebook_and_one_that_is_not_text(tmp_path):
 def test_an_unknown_theme_lists_the_known_ones():
     with pytest.raises(CodebookError, match=r"no theme 'weather'.*overcapacity, involution"):
         Codebook.load().theme("weather")
+
+
+def test_a_table_is_a_codebook(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        'theme,chinese,covers,target\nland,用地,"Plots, and their price",giving land\n', encoding="utf-8-sig"
+    )
+    book = Codebook.load(path)
+    assert book.theme("land").covers == "Plots, and their price"
+    assert list(book.stances) == list(Codebook.load().stances)
+    (tmp_path / "again.md").write_text(book.text, encoding="utf-8")
+    assert Codebook.load(tmp_path / "again.md") == book
+
+
+def test_a_table_without_targets_has_themes_only(tmp_path):
+    path = tmp_path / "mine.tsv"
+    path.write_text("Theme\tWhat it covers\nidle_land\tIdle plots\n\n", encoding="utf-8")
+    book = Codebook.load(path)
+    assert book.stances == {} == book.voices
+    assert book.theme("idle_land") == Theme("idle_land", "idle land", "Idle plots", "idle land")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("name,covers\nland,plots\n", 1, "no column 'theme'"),
+        ("theme,covers\n", 1, "has no rows"),
+        ("theme,covers\nland,plots\nland,more\n", 3, "stands in the table twice"),
+        ("theme,covers\nidle land,plots\n", 2, "must be one `name`"),
+        ("theme,covers\nland,\n", 2, "nothing under 'what it covers'"),
+        ("theme,covers\nland,a | b\n", 2, "has a '|'"),
+    ],
+)
+def test_a_malformed_table_fails_with_file_and_line(tmp_path, text, line, message):
+    path = tmp_path / "mine.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CodebookError, match=re.escape(f"{path}:{line}: ")) as caught:
+        Codebook.load(path)
+    assert message in str(caught.value)
+
+
+def test_themes_are_added_to_a_codebook_and_its_text_says_the_same(land_codebook, tmp_path):
+    text = land_codebook.read_text(encoding="utf-8")
+    more = text.replace("industrial_land", "plots").replace("farmland", "fields").replace("- `mixed`", "")
+    (tmp_path / "more.md").write_text(more + "\n## Rules for voice\n1. Be brief.\n", encoding="utf-8")
+    both = Codebook.load(land_codebook).extended(Codebook.load(tmp_path / "more.md"))
+    assert both.names == ("industrial_land", "farmland", "plots", "fields")
+    assert [(rule.part, rule.number) for rule in both.rules] == [("themes", 1), ("themes", 2), ("voice", 1)]
+    (tmp_path / "both.md").write_text(both.text, encoding="utf-8")
+    assert Codebook.load(tmp_path / "both.md") == both
+
+
+def test_the_built_in_codebook_is_extended_with_its_prose(tmp_path):
+    (tmp_path / "mine.csv").write_text("theme,covers,target\nland,Plots,giving land\n", encoding="utf-8")
+    both = Codebook.load().extended(Codebook.load(tmp_path / "mine.csv"))
+    (tmp_path / "both.md").write_text(both.text, encoding="utf-8")
+    assert Codebook.load(tmp_path / "both.md") == both
+    assert set(both.text.splitlines()) - set(Codebook.load().text.splitlines()) == {
+        "| `land` | land | Plots | giving land |"
+    }
+
+
+def test_what_cannot_be_added_is_refused(land_codebook, tmp_path):
+    book = Codebook.load(land_codebook)
+    with pytest.raises(CodebookError, match="'industrial_land' is in both"):
+        book.extended(book)
+    (tmp_path / "mine.csv").write_text("theme,covers,target\nland,Plots,giving land\n", encoding="utf-8")
+    with pytest.raises(CodebookError, match="are not those that are extended"):
+        book.extended(Codebook.load(tmp_path / "mine.csv"))
+
+
+def test_some_themes_of_a_codebook(land_codebook):
+    some = Codebook.load(land_codebook).only(["farmland"], voices=False)
+    assert (some.names, list(some.stances), some.voices) == (("farmland",), ["supportive", "critical"], {})

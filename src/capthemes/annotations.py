@@ -56,6 +56,8 @@ def paragraphs(source: str | Path, split: str | None = None, codebook: Codebook 
 
     Each row has text and labels (a list of objects with theme, stance, voice, perhaps evidence); id, where it is
     missing, is the line's number; all else goes to `meta`. Labels are held to `codebook` (the built-in one by default).
+    "read" lists the themes that the row was read for, where these are not all: of the others nothing is known.
+    Bundled sets were read for the built-in themes.
 
     Raises AnnotationError with file and line for a row or label that does not fit, for an unknown set or split,
     and for a set by reference.
@@ -111,8 +113,12 @@ def is_by_reference(source: str | Path, split: str | None = None, codebook: Code
 
 
 def fingerprint(labelled: Sequence[Paragraph]) -> str:
-    """The SHA-256 of ids, texts and labels, in order."""
-    rows = [[p.id, p.text, [[x.theme, x.stance, x.voice] for x in p.labels or ()]] for p in labelled]
+    """The SHA-256 of ids, texts, labels and, where they are not all, the themes that were read for, in order."""
+    rows = [
+        [p.id, p.text, [[x.theme, x.stance, x.voice] for x in p.labels or ()]]
+        + ([p.meta["read"]] if p.meta.get("read") is not None else [])
+        for p in labelled
+    ]
     return fingerprint_bytes(json.dumps(rows, ensure_ascii=True, separators=(",", ":")).encode())
 
 
@@ -159,12 +165,15 @@ def _files(name: str) -> dict[str, Path]:
 
 def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
     codebook = codebook or Codebook.load()
+    built_in, bundled = Codebook.load().names, path.is_relative_to(home("annotations"))
+    read_for = {"read": list(built_in)} if bundled and set(codebook.names) - set(built_in) else {}
     for number, where, row in rows(path):
         text = "" if "text" not in row and "sha256" in row else row.get("text")
         if not isinstance(text, str) or not isinstance(row.get("labels"), list):
             raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
         labels = read_labels(row["labels"], codebook, where)
-        meta = {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
+        meta = read_for | {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
+        _check_read(meta.get("read"), labels, codebook, where)
         yield Paragraph(str(row.get("id", number)), text, labels, meta)
 
 
@@ -196,6 +205,15 @@ def read_labels(values: Sequence[Any], codebook: Codebook, where: str) -> tuple[
     if len({label.theme for label in labels}) < len(labels):
         raise AnnotationError(f"{where}: a theme stands twice in 'labels'; keep one")
     return labels
+
+
+def _check_read(read: Any, labels: Sequence[Label], codebook: Codebook, where: str) -> None:
+    if read is None:
+        return
+    if not isinstance(read, list) or any(theme not in codebook.names for theme in read):
+        raise AnnotationError(f"{where}: 'read' is {read!r:.80}; it lists themes of: {', '.join(codebook.names)}")
+    if unread := [label.theme for label in labels if label.theme not in read]:
+        raise AnnotationError(f"{where}: has the label {unread[0]!r}, which 'read' leaves out; add it there")
 
 
 def _label(label: Any, codebook: Codebook, where: str) -> Label:

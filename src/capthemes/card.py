@@ -40,6 +40,7 @@ def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
         "",
     ]
     lines += _training(about)
+    lines += _limits(about)
     scores = about.get("scores", [])
     if scores:
         lines += ["## Scores", "", *_overall(scores), "", INTERVAL + " Stance and voice are given the gold theme.", ""]
@@ -82,6 +83,34 @@ def _training(about: Mapping[str, Any]) -> list[str]:
     if about.get("command"):
         lines += [f"On data of these hashes this makes the model, its card and every figure: `{about['command']}`"]
     return [*lines, ""]
+
+
+def _limits(about: Mapping[str, Any]) -> list[str]:
+    """What is another model's, and what the training data could not teach."""
+    lines = []
+    if base := about.get("base"):
+        lines += [
+            f"The themes {', '.join(base['themes'])} are those of `{base['model']}`, kept as they are: its card has "
+            "their scores. All below is about the others.",
+            "",
+        ]
+    if found := limits(about):
+        lines += ["## Limits of the training data", "", *(f"- {line}." for line in found), ""]
+    return lines
+
+
+def limits(about: Mapping[str, Any]) -> list[str]:
+    """Paragraphs that were not read for a theme and what became of them, and themes of too few examples."""
+    lines = []
+    if unread := about.get("unread"):
+        counts = ", ".join(f"{name} {count:,}" for name, count in unread["themes"].items())
+        became = (
+            "they were trained on as paragraphs without the theme, though some of them may have it"
+            if unread["counted_as_absent"]
+            else "they taught the model nothing of it"
+        )
+        lines.append(f"paragraphs that nobody read for a theme: {counts}; {became}")
+    return [*lines, *about.get("needs", [])]
 
 
 def _confusions(entry: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,9 @@
 """The codebook: which themes, stances and voices there are, and what each of them means."""
 
+import csv
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from capthemes.store import fingerprint_bytes
 
 BUILT_IN = Path(__file__).with_name("codebook.md")
 COLUMNS = ("theme", "chinese", "what it covers", "stance target")
+TABLES = {".csv": ",", ".tsv": "\t"}  # a codebook as a table, and what parts its cells
+TABLE_COLUMNS = {"covers": COLUMNS[2], "target": COLUMNS[3]}  # shorter names that a table may use
+PARTS = ("themes", "stance", "voice")  # what rules rule on
 NAME = re.compile(r"`([A-Za-z][A-Za-z0-9_]*)`")
 
 
@@ -41,6 +45,9 @@ class Codebook:
     columns theme, Chinese, what it covers, stance target; sections headed Stance and Voice that list their
     values as "- `value`: meaning"; and, if wanted, sections "Rules for themes", "... stance", "... voice" with
     numbered rules. A file without a Stance or Voice section has themes only.
+
+    A table (csv or tsv) has the columns theme and covers, and if wanted chinese and target. With targets it has the
+    stances and voices of the built-in codebook, without them themes only.
     """
 
     version: int
@@ -56,7 +63,9 @@ class Codebook:
 
         Raises CodebookError with file and line where the file does not have the form above.
         """
-        return _built_in() if path is None else _parse(Path(path))
+        if path is None:
+            return _built_in()
+        return _read_table(Path(path)) if Path(path).suffix in TABLES else _read_markdown(Path(path))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,6 +75,33 @@ class Codebook:
     @property
     def fingerprint(self) -> str:
         return fingerprint_bytes(self.text.encode())
+
+    def extended(self, more: "Codebook") -> "Codebook":
+        """This codebook with the themes and rules of another after its own, at its own version.
+
+        Raises CodebookError where a theme stands in both, or the other has stances or voices and they differ.
+        """
+        if twice := [name for name in more.names if name in self.names]:
+            raise CodebookError(f"theme {twice[0]!r} is in both codebooks; rename it, or leave it out of the new one")
+        for part in ("stances", "voices"):
+            own, other = list(getattr(self, part)), list(getattr(more, part))
+            if other and other != own:
+                raise CodebookError(f"{part} {other} are not those that are extended ({own}); take these, or have none")
+        count = {part: sum(rule.part == part for rule in self.rules) for part in PARTS}
+        added = [replace(rule, number=count[rule.part] + rule.number) for rule in more.rules]
+        lines = self.text.splitlines()
+        _insert(lines, f"| `{self.names[-1]}` |", "", [_row(theme) for theme in more.themes])
+        for part in PARTS:
+            new = [f"{rule.number}. {rule.text}" for rule in added if rule.part == part]
+            _insert(lines, f"{count[part]}. ", f"rules for {part}", new)
+        rules = tuple(sorted([*self.rules, *added], key=lambda rule: PARTS.index(rule.part)))
+        text = "\n".join([*lines, ""])
+        return replace(self, themes=(*self.themes, *more.themes), rules=rules, text=text)
+
+    def only(self, themes: Sequence[str], stances: bool = True, voices: bool = True) -> "Codebook":
+        """The codebook of some of its themes, in this order, with or without stances and voices; without rules."""
+        kept = tuple(self.theme(name) for name in themes)
+        return _written(self.version, kept, self.stances if stances else {}, self.voices if voices else {})
 
     def theme(self, name: str) -> Theme:
         """The theme of that name. Raises CodebookError, listing the names there are."""
@@ -84,20 +120,24 @@ class Codebook:
 
 @cache
 def _built_in() -> Codebook:
-    return _parse(BUILT_IN)
+    return _read_markdown(BUILT_IN)
 
 
-def _parse(path: Path) -> Codebook:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise CodebookError(f"no codebook file {path}; give the path of a markdown file") from None
+        raise CodebookError(f"no codebook file {path}; give the path of a markdown file or a csv table") from None
     except UnicodeDecodeError as error:
         raise CodebookError(f"{path}: not UTF-8 at byte {error.start}; save the codebook as UTF-8") from None
+
+
+def _read_markdown(path: Path) -> Codebook:
+    text = _text(path)
     sections = _sections(text)
     rules = tuple(
         Rule(part, number, rule)
-        for part in ("themes", "stance", "voice")
+        for part in PARTS
         for number, rule in _numbered(path, sections.get(f"rules for {part}", []))
     )
     return Codebook(
@@ -153,22 +193,75 @@ def _themes(path: Path, text: str) -> tuple[Theme, ...]:
             continue
         if ended:
             raise CodebookError(f"{path}:{number}: this row is cut off from the table above; remove the lines between")
-        cells = _cells(line)
-        if len(cells) != len(COLUMNS):
-            raise CodebookError(
-                f"{path}:{number}: this row has {len(cells)} cells, a theme needs {len(COLUMNS)} ({', '.join(COLUMNS)})"
-            )
-        name = NAME.fullmatch(cells[0])
-        if name is None:
-            raise CodebookError(f"{path}:{number}: theme {cells[0]!r} must be one `name` of letters, digits and _")
-        if empty := next((column for column, cell in zip(COLUMNS, cells, strict=True) if not cell), None):
-            raise CodebookError(f"{path}:{number}: theme {name[1]!r} has nothing under {empty!r}; fill the cell")
-        if any(theme.name == name[1] for theme in themes):
-            raise CodebookError(f"{path}:{number}: theme {name[1]!r} stands in the table twice; remove one row")
-        themes.append(Theme(name[1], *cells[1:]))
+        themes.append(_theme(f"{path}:{number}", _cells(line), themes))
     if not themes:
         raise CodebookError(f"{path}:{lines[header][0]}: the table of themes has no rows; add one for each theme")
     return tuple(themes)
+
+
+def _theme(where: str, cells: list[str], before: Sequence[Theme]) -> Theme:
+    if len(cells) != len(COLUMNS):
+        raise CodebookError(
+            f"{where}: this row has {len(cells)} cells, a theme needs {len(COLUMNS)} ({', '.join(COLUMNS)})"
+        )
+    name = NAME.fullmatch(cells[0])
+    if name is None:
+        raise CodebookError(f"{where}: theme {cells[0]!r} must be one `name` of letters, digits and _")
+    if empty := next((column for column, cell in zip(COLUMNS, cells, strict=True) if not cell), None):
+        raise CodebookError(f"{where}: theme {name[1]!r} has nothing under {empty!r}; fill the cell")
+    if any(theme.name == name[1] for theme in before):
+        raise CodebookError(f"{where}: theme {name[1]!r} stands in the table twice; remove one row")
+    return Theme(name[1], *cells[1:])
+
+
+def _read_table(path: Path) -> Codebook:
+    rows = csv.reader(_text(path).splitlines(keepends=True), delimiter=TABLES[path.suffix])
+    header = [TABLE_COLUMNS.get(name, name) for name in (cell.strip().lower() for cell in next(rows, []))]
+    if missing := [name for name in (COLUMNS[0], COLUMNS[2]) if name not in header]:
+        raise CodebookError(f"{path}:1: no column {missing[0]!r}; a table needs theme and covers, and may have others")
+    themes: list[Theme] = []
+    for row in rows:
+        where = f"{path}:{rows.line_num}"
+        if not any(row):
+            continue
+        if bar := next((cell for cell in row if "|" in cell), None):
+            raise CodebookError(f"{where}: {bar!r} has a '|', which parts cells of the codebook; write it without")
+        cells = {name: " ".join(cell.split()) for name, cell in zip(header, row, strict=False)}
+        words = cells.get(COLUMNS[0], "").replace("_", " ")  # stand in for a column that the table does not have
+        cells = {name: cells.get(name, "" if name in header else words) for name in COLUMNS}
+        themes.append(_theme(where, [f"`{cells[COLUMNS[0]]}`", *(cells[name] for name in COLUMNS[1:])], themes))
+    if not themes:
+        raise CodebookError(f"{path}:1: the table of themes has no rows; add one for each theme")
+    built_in = _built_in()
+    given = (built_in.stances, built_in.voices) if COLUMNS[3] in header else ({}, {})
+    return _written(1, tuple(themes), *given)
+
+
+def _written(version: int, themes: tuple[Theme, ...], stances: dict[str, str], voices: dict[str, str]) -> Codebook:
+    """A codebook of these parts, without rules; its text is markdown that parses to it."""
+    lines = [f"# Codebook, version {version}", "", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    lines += map(_row, themes)
+    for heading, values in (("Stance", stances), ("Voice", voices)):
+        if values:
+            lines += ["", f"## {heading}", *(f"- `{value}`: {meaning}" for value, meaning in values.items())]
+    return Codebook(version, themes, stances, voices, (), "\n".join([*lines, ""]))
+
+
+def _row(theme: Theme) -> str:
+    return f"| `{theme.name}` | {theme.chinese} | {theme.covers} | {theme.target} |"
+
+
+def _insert(lines: list[str], after: str, section: str, new: Sequence[str]) -> None:
+    """Put new lines behind the line of a section that begins so ("" for anywhere), or the section at the end."""
+    place, here = None, ""
+    for number, line in enumerate(lines):
+        here = line.lstrip("#").strip().lower() if line.startswith("#") else here
+        if line.startswith(after) and section in ("", here):
+            place = number + 1
+    if new and place is None:
+        lines += ["", f"## {section.capitalize()}"]
+    place = len(lines) if place is None else place
+    lines[place:place] = new
 
 
 def _cells(line: str) -> list[str]:

@@ -10,9 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from capthemes.errors import InputError, ModelError
-from capthemes.records import Array, Decided, Paragraph, Probabilities, label_indices, theme_matrix
+from capthemes.records import (
+    Array,
+    Decided,
+    Paragraph,
+    Probabilities,
+    label_indices,
+    read_matrix,
+    theme_matrix,
+)
 
 EDGE = 1e-6
 PRIOR_POSITIVES = 20  # a theme's own threshold counts as much as the common one at this many gold positives
@@ -45,18 +54,24 @@ class Decision:
         """Fit on out-of-fold probabilities of n paragraphs with gold labels.
 
         Slopes and intercepts are Platt's, fitted to the log-odds; thresholds maximise F1, drawn toward the
-        common threshold where a theme has few positives; temperatures minimise the log loss.
+        common threshold where a theme has few positives; temperatures minimise the log loss. A theme is fitted on
+        the paragraphs that were read for it.
         """
-        truth = theme_matrix(gold, unseen.themes)
-        lines = [_platt(log_odds(unseen.theme[:, t]), truth[:, t]) for t in range(len(unseen.themes))]
+        truth, read = theme_matrix(gold, unseen.themes), read_matrix(gold, unseen.themes)
+        lines = [
+            _platt(log_odds(unseen.theme[rows, t]), truth[rows, t])
+            for t, rows in ((t, read[:, t]) for t in range(len(unseen.themes)))
+        ]
         rough = cls({name: ThemeDecision(*line) for name, line in zip(unseen.themes, lines, strict=True)})
         calibrated = rough.calibrate(unseen).theme
-        common = _best_threshold(calibrated.ravel(), truth.ravel())
+        common = _best_threshold(calibrated[read], truth[read])
         themes = {}
         for t, name in enumerate(unseen.themes):
-            positives = truth[:, t].sum()
+            rows = read[:, t]
+            positives = truth[rows, t].sum()
             weight = positives / (positives + PRIOR_POSITIVES)
-            threshold = weight * _best_threshold(calibrated[:, t], truth[:, t]) + (1 - weight) * common
+            own = _best_threshold(calibrated[rows, t], truth[rows, t]) if weight else common
+            threshold = weight * own + (1 - weight) * common
             slope, intercept = lines[t]
             themes[name] = ThemeDecision(round(slope, 4), round(intercept, 4), round(threshold, 4))
         return cls(
@@ -90,9 +105,7 @@ class Decision:
         rows, themes = np.nonzero(theme >= np.array([self.themes[name].threshold for name in said.themes]))
         order = np.lexsort((-theme[rows, themes], rows))
         rows, themes = rows[order], themes[order]
-        stances, voices = (
-            None if values is None else values[rows, themes].argmax(axis=-1) for values in (said.stance, said.voice)
-        )
+        stances, voices = (_likeliest(values, rows, themes) for values in (said.stance, said.voice))
         return Decided(theme, rows, themes, stances, voices)
 
     def with_thresholds(self, thresholds: float | Mapping[str, float]) -> "Decision":
@@ -132,6 +145,16 @@ class Decision:
             return cls(themes, _finite(content["stance_temperature"]), _finite(content["voice_temperature"]))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ModelError(f"{where}: not a decision ({error}); save the model anew") from error
+
+
+def _likeliest(
+    values: Array | None, rows: npt.NDArray[np.intp], themes: npt.NDArray[np.intp]
+) -> npt.NDArray[np.intp] | None:
+    """The positions of the likeliest stances or voices, -1 where the family cannot tell."""
+    if values is None:
+        return None
+    chosen = values[rows, themes]
+    return np.where(np.isnan(chosen[:, 0]), -1, chosen.argmax(axis=-1))
 
 
 def log_odds(p: Array) -> Array:
@@ -184,6 +207,8 @@ def _temperature(unseen: Probabilities, gold: Sequence[Paragraph], part: str) ->
     if values is None:
         return 1.0
     rows, themes, truth = label_indices(gold, unseen.themes, getattr(unseen, f"{part}s"), part)
+    told = ~np.isnan(values[rows, themes, 0])
+    rows, themes, truth = rows[told], themes[told], truth[told]
     if not len(rows):
         return 1.0
     from scipy.optimize import minimize_scalar

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capthemes.records import Array, Indices, Paragraph, Probabilities, label_indices, theme_matrix, unit
+from capthemes.records import Array, Indices, Paragraph, Probabilities, label_indices, read_matrix, theme_matrix, unit
 
 RESAMPLES = 1000
 BINS = 10  # of probability, for the calibration error
@@ -82,12 +82,14 @@ def evaluate(
 ) -> Evaluation:
     """Score calibrated `probabilities` and the labels `decided` from them against `gold`, paragraph by paragraph.
 
-    Paragraphs of one document, and one paragraph in several languages, are resampled together.
+    Paragraphs of one document, and one paragraph in several languages, are resampled together. A theme is scored on
+    the paragraphs that were read for it.
     """
     names = probabilities.themes
     documents = np.unique([unit(p) for p in gold], return_inverse=True)[1]
     weights = resamples(int(documents.max(initial=-1)) + 1, seed)[:, documents]
-    truth, found = theme_matrix(gold, names), theme_matrix(decided, names)
+    read = read_matrix(gold, names)
+    truth, found = theme_matrix(gold, names) & read, theme_matrix(decided, names) & read
     counts = np.stack([truth & found, ~truth & found, truth & ~found], axis=2).astype(float)  # (n, T, 3)
     resampled = np.einsum("bn,ntk->btk", weights, counts)
     total = counts.sum(axis=0)
@@ -100,14 +102,13 @@ def evaluate(
             precision=_ratio(tp, tp + fp),
             recall=_ratio(tp, tp + fn),
             f1=_score(_f1(total[t]), _f1(resampled[:, t])),
-            average_precision=_average_precision(truth[:, t], probabilities.theme[:, t]),
-            ece=calibration_error(truth[:, t], probabilities.theme[:, t]),
+            average_precision=average_precision(truth[read[:, t], t], probabilities.theme[read[:, t], t]),
+            ece=calibration_error(truth[read[:, t], t], probabilities.theme[read[:, t], t]),
         )
-    stance = label_indices(gold, names, probabilities.stances, "stance") if probabilities.stance is not None else None
-    voice = label_indices(gold, names, probabilities.voices, "voice") if probabilities.voice is not None else None
+    stance, voice = _told(probabilities, gold, "stance"), _told(probabilities, gold, "voice")
     return Evaluation(
-        paragraphs=len(gold),
-        documents=int(documents.max(initial=-1)) + 1,
+        paragraphs=int(read.any(axis=1).sum()),
+        documents=len(np.unique(documents[read.any(axis=1)])),
         themes=themes,
         micro_f1=_score(_f1(total.sum(axis=0)), _f1(resampled.sum(axis=1))),
         macro_f1=_score(_f1(total[has]).mean(), _f1(resampled[:, has]).mean(axis=1)) if has.any() else None,
@@ -116,7 +117,7 @@ def evaluate(
         voice_macro_f1=_macro(probabilities.voice, voice, weights),
         ece=float(np.mean([theme.ece for theme in themes.values()])),
         confusions={
-            "theme": _theme_confusions(gold, decided),
+            "theme": _theme_confusions(truth, found, names),
             "stance": _given_confusions(probabilities.stance, stance, probabilities.stances),
             "voice": _given_confusions(probabilities.voice, voice, probabilities.voices),
         },
@@ -152,7 +153,7 @@ def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else 0.0
 
 
-def _average_precision(truth: np.ndarray, p: Array) -> float:
+def average_precision(truth: np.ndarray, p: Array) -> float:
     """Sum of precision times the gain in recall, ties taken together (as scikit-learn defines it)."""
     if not truth.any():
         return 0.0
@@ -185,11 +186,20 @@ def _macro(values: Array | None, gold: Indices | None, weights: Array) -> Score 
     return _score(_f1(stacked.sum(axis=0)).mean(), _f1(resampled).mean(axis=1))
 
 
-def _theme_confusions(gold: Sequence[Paragraph], decided: Sequence[Paragraph]) -> list[tuple[str, str, int]]:
+def _told(probabilities: Probabilities, gold: Sequence[Paragraph], part: str) -> Indices | None:
+    """Gold labels whose "stance" or "voice" the model tells; None where it tells none."""
+    values: Array | None = getattr(probabilities, part)
+    if values is None:
+        return None
+    rows, themes, truth = label_indices(gold, probabilities.themes, getattr(probabilities, f"{part}s"), part)
+    told = ~np.isnan(values[rows, themes, 0])
+    return rows[told], themes[told], truth[told]
+
+
+def _theme_confusions(truth: np.ndarray, found: np.ndarray, names: Sequence[str]) -> list[tuple[str, str, int]]:
     counts: Counter[tuple[str, str]] = Counter()
-    for wanted, got in zip(gold, decided, strict=True):
-        themes = [{label.theme for label in side.labels or ()} for side in (wanted, got)]
-        missed, extra = sorted(themes[0] - themes[1]), sorted(themes[1] - themes[0])
+    for wanted, got in zip(truth, found, strict=True):
+        missed, extra = (sorted(names[int(t)] for t in np.flatnonzero(side)) for side in (wanted & ~got, got & ~wanted))
         counts.update((a, b) for a in missed or ["-"] for b in extra or ["-"] if a != b)
     return [(*pair, count) for pair, count in counts.most_common()]
 

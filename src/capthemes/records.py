@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
@@ -50,13 +50,18 @@ class Paragraph:
     labels: tuple[Label, ...] | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def only(self, themes: Sequence[str]) -> "Paragraph":
+        """The same with its labels of these themes alone."""
+        return replace(self, labels=tuple(label for label in self.labels or () if label.theme in themes))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probabilities:
     """What a family says of n texts.
 
     theme: (n, T), the probability that each theme applies. stance: (n, T, S), given that the theme
-    applies, summing to 1 over S; voice: (n, T, V) likewise. None where the family cannot say.
+    applies, summing to 1 over S; voice: (n, T, V) likewise. None where the family cannot say; nan for a theme of
+    which it cannot.
     """
 
     themes: tuple[str, ...]
@@ -114,6 +119,18 @@ def theme_matrix(paragraphs: Sequence[Paragraph], themes: Sequence[str]) -> npt.
     return matrix
 
 
+def read_matrix(paragraphs: Sequence[Paragraph], themes: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(n, T), True where a paragraph was read for the theme: those that `meta` names under "read", without it all.
+
+    Where it is False, a theme that is not among the labels is unknown, not absent.
+    """
+    matrix = np.ones((len(paragraphs), len(themes)), dtype=np.bool_)
+    for row, paragraph in enumerate(paragraphs):
+        if (read := paragraph.meta.get("read")) is not None:
+            matrix[row] = [theme in read for theme in themes]
+    return matrix
+
+
 def label_indices(paragraphs: Sequence[Paragraph], themes: Sequence[str], values: Sequence[str], part: str) -> Indices:
     """Rows, themes and values of all labels whose `part` ("stance" or "voice") is known, as three index arrays."""
     found = [
@@ -130,8 +147,8 @@ def label_indices(paragraphs: Sequence[Paragraph], themes: Sequence[str], values
 class Decided:
     """The labels of n texts as arrays, one entry a label, by row and within a row the most probable first.
 
-    theme: (n, T), calibrated probabilities. rows, themes: (m,) positions; stances, voices: (m,) positions, None
-    where the family cannot say.
+    theme: (n, T), calibrated probabilities. rows, themes: (m,) positions; stances, voices: (m,) positions, -1 where
+    the family cannot say of a theme, None where it cannot say at all.
     """
 
     theme: Array
@@ -180,7 +197,11 @@ class Predictions(Sequence[tuple[Label, ...]]):
         p, d = self._said, self.decided
 
         def named(names: tuple[str, ...], places: npt.NDArray[np.intp] | None) -> list[str | None]:
-            return [None] * len(d.rows) if places is None else [names[place] for place in places.tolist()]
+            return (
+                [None] * len(d.rows)
+                if places is None
+                else [None if place < 0 else names[place] for place in places.tolist()]
+            )
 
         themes = [p.themes[place] for place in d.themes.tolist()]
         return themes, named(p.stances, d.stances), named(p.voices, d.voices), d.theme[d.rows, d.themes].tolist()
@@ -232,7 +253,8 @@ class Predictions(Sequence[tuple[Label, ...]]):
         def named(names: tuple[str, ...], places: npt.NDArray[np.intp] | None) -> pyarrow.Array:
             if places is None:
                 return pyarrow.nulls(len(d.rows), pyarrow.string())
-            return pyarrow.DictionaryArray.from_arrays(places.astype(np.int32), list(names)).dictionary_decode()
+            known = pyarrow.array(places.astype(np.int32), mask=places < 0)
+            return pyarrow.DictionaryArray.from_arrays(known, list(names)).dictionary_decode()
 
         labels = pyarrow.StructArray.from_arrays(
             [

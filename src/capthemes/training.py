@@ -7,21 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from capthemes.annotations import SPLITS, fingerprint, folds, hydrate, is_by_reference, paragraphs
 from capthemes.codebook import Codebook
-from capthemes.decision import Decision
-from capthemes.errors import AnnotationError
+from capthemes.decision import Decision, ThemeDecision
+from capthemes.errors import AnnotationError, CodebookError
 from capthemes.evaluation import decided, rules_kept, scores, signed, versions_agree
 from capthemes.families import family_class
+from capthemes.families.base import Family
+from capthemes.families.joint import Joint, Part
 from capthemes.metrics import Evaluation, evaluate
-from capthemes.model import Model, check_options
-from capthemes.records import Label, Paragraph, Predictions, Probabilities, unit
+from capthemes.model import Model, check_options, names, read_manifest
+from capthemes.needs import needs
+from capthemes.recipe import FOLDS, Recipe
+from capthemes.records import Label, Paragraph, Predictions, Probabilities, read_matrix, theme_matrix, unit
+from capthemes.store import home
 
-FOLDS = 5
+PLENTY = 64  # examples of each theme: no learning curve is drawn
 
 
 def train(
@@ -31,45 +36,113 @@ def train(
     family: str,
     dev: Mapping[str, Sequence[Paragraph]] | None = None,
     codebook: Codebook | None = None,
+    base: Model | None = None,
+    count_unread: bool = False,
     seed: int = 0,
     **options: Any,
 ) -> Model:
     """Train a model on labelled paragraphs; `data` has them by the names that the card will call them.
 
     The decision is fitted on the paragraphs of `dev`, or without them on cross-validated predictions. The model's
-    first score is on the same paragraphs, each fifth decided by a decision fitted on the rest. `options` go to the
-    family. On a processor the same paragraphs, seed and library versions give the same answers; the manifest and card
-    also tell how long it took.
+    first score is on the same paragraphs, each fifth decided by a decision fitted on the rest. `family` may be the
+    name of a bundled model, for its family; `options` go to it. With `base`, the themes of that model stay as they
+    are, and only the codebook's others are trained. A paragraph that was not read for a theme teaches nothing of it;
+    with `count_unread` it is trained on as one without the theme, but neither decided nor scored. On a processor the
+    same paragraphs, seed and library versions give the same answers; the manifest and card also tell how long it took.
 
-    Raises AnnotationError where a paragraph has no labels yet (labels None), there are fewer groups than folds, or a
-    paragraph of `dev` belongs with one of `data`; ModelError for an option that the family does not take.
+    Raises AnnotationError where a paragraph has no labels yet (labels None), there are fewer groups than folds, a
+    theme was read for nowhere, or a paragraph of `dev` belongs with one of `data`; CodebookError where a base's
+    codebook cannot be extended; ModelError for an option that the family does not take.
     """
-    codebook, kind = codebook or Codebook.load(), family_class(family)
-    everything = [paragraph for part in data.values() for paragraph in part]
-    gold = [paragraph for part in dev.values() for paragraph in part] if dev else everything
+    whole = extended(codebook, base)
+    own = whole if base is None else whole.only([name for name in whole.names if name not in base.codebook.names])
+    family = family_named(family)
+    everything, gold = (_gathered(part, own, count_unread) for part in (data, dev or data))
     _check_labelled(everything + gold)
-    check_options(family, kind.fit, options)
+    check_options(family, family_class(family).fit, options)
     folds(gold, FOLDS, seed)
     if dev:
         check_apart(everything, gold, "dev")
     began = time.perf_counter()
+    recipe = Recipe.of(family, own, seed, everything, options, count_unread)
+    model = _shipped(Model(name, recipe.family, recipe.fit(everything), Decision.plain(own.names), own))
+    curve: dict[float, Probabilities] = {}
+    if dev:
+        how, unseen = " + ".join(dev), model.family.predict_proba([p.text for p in gold])
+    else:
+        how, unseen = f"{' + '.join(data)}, {FOLDS}-fold cross-validation", recipe.unseen(gold)
+        curve = {share: recipe.unseen(gold, share) for share in _shares(recipe, gold)} | {1.0: unseen}
+    model = replace(model, decision=Decision.fit(unseen, gold))
+    model = _shipped(model if base is None else _beside(base, model, whole))
     about: dict[str, Any] = {
         "trained_on": _described(data),
         "decided_on": _described(dev or {}),
         "seed": seed,
         "capthemes": version("capthemes"),
         "scores": [],
+        "needs": [str(need) for need in needs(everything if dev else gold, curve, own.names)],
+        **_unread([p for part in data.values() for p in part], own, count_unread),
+        **({} if base is None else {"base": {"model": base.id, "themes": list(base.codebook.names)}}),
     }
-    fitted = kind.fit(everything, codebook, seed, **options)
-    model = _shipped(Model(name, family, fitted, Decision.plain(codebook.names), codebook, about=about))
-    if dev:
-        how, unseen = " + ".join(dev), model.family.predict_proba([p.text for p in gold])
-    else:
-        how = f"{' + '.join(data)}, {FOLDS}-fold cross-validation"
-        unseen = out_of_fold(everything, codebook, family, seed, **options)
-    model = _shipped(replace(model, decision=Decision.fit(unseen, gold)))
     model = replace(model, about={**about, **_behaviour(model), "training": _effort(began)})
     return _with_scores(model, [signed(model, how, gold, cross_fitted(unseen, gold, seed), seed)])
+
+
+def family_named(name: str) -> str:
+    """The family of that name, or of the bundled model of that name ("fast")."""
+    return read_manifest(home("models") / name)["family"] if name in names() else name
+
+
+def extended(codebook: Codebook | None, base: Model | None) -> Codebook:
+    """The codebook to train by: the one given or the built-in one, with the themes of `base` where it lacks them.
+
+    Raises CodebookError where it has some of them only, or has no theme of its own.
+    """
+    if base is None:
+        return codebook or Codebook.load()
+    if codebook is None or not set(codebook.names) - set(base.codebook.names):
+        raise CodebookError(f"nothing to add to {base.id}; give a codebook with themes that it does not have")
+    if not set(base.codebook.names) <= set(codebook.names):
+        return base.codebook.extended(codebook)
+    if (codebook.stances, codebook.voices) != (base.codebook.stances, base.codebook.voices):
+        raise CodebookError(f"the codebook's stances or voices are not those of {base.id}; take them over from it")
+    return codebook
+
+
+def _gathered(parts: Mapping[str, Sequence[Paragraph]], codebook: Codebook, count_unread: bool) -> list[Paragraph]:
+    """The paragraphs with their labels of the codebook's themes; where they teach nothing of these, without them."""
+    found = [paragraph for part in parts.values() for paragraph in part]
+    read = np.asarray(read_matrix(found, codebook.names).any(axis=1))
+    return [
+        paragraph if paragraph.labels is None else paragraph.only(codebook.names)
+        for row, paragraph in enumerate(found)
+        if count_unread or read[row]
+    ]
+
+
+def _beside(base: Model, own: Model, whole: Codebook) -> Model:
+    """One model of two: the themes of `base` and those of `own`, calibrated by each and held to its thresholds."""
+    parts = [Part(model.family_name, model.family, model.codebook, model.decision) for model in (base, own)]
+    thresholds = {
+        name: ThemeDecision(threshold=numbers.threshold)
+        for model in (base, own)
+        for name, numbers in model.decision.themes.items()
+    }
+    decision = Decision({name: thresholds[name] for name in whole.names})
+    return Model(own.name, "joint", cast(Family, Joint(whole, parts)), decision, whole)
+
+
+def _shares(recipe: Recipe, gold: Sequence[Paragraph]) -> tuple[float, ...]:
+    """The shares of the paragraphs at which a learning curve is drawn: where it is quick and a theme may be thin."""
+    thin = theme_matrix(gold, recipe.codebook.names).sum(axis=0).min() < PLENTY
+    return (0.25, 0.5) if recipe.kind.quick and thin and len({unit(p) for p in gold}) >= 4 * FOLDS else ()
+
+
+def _unread(gold: Sequence[Paragraph], codebook: Codebook, counted: bool) -> dict[str, Any]:
+    """How many paragraphs were not read for each theme, where any was not, and what became of them."""
+    missing = (~read_matrix(gold, codebook.names)).sum(axis=0).tolist()
+    found = {name: count for name, count in zip(codebook.names, missing, strict=True) if count}
+    return {"unread": {"themes": found, "counted_as_absent": counted}} if found else {}
 
 
 def check_apart(training: Sequence[Paragraph], held_out: Sequence[Paragraph], name: str) -> None:
@@ -107,8 +180,7 @@ def _shipped(model: Model) -> Model:
     """The model as it comes back from its folder: weights rounded as they are saved, and its fingerprint known."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(folder)
-        own = {"trusted": True} if model.family_name == "pipeline" else {}  # made by the caller a moment ago
-        return Model.load(folder, **own)
+        return Model.load(folder, **family_class(model.family_name).as_its_maker)
 
 
 def _described(data: Mapping[str, Sequence[Paragraph]]) -> list[dict[str, Any]]:
@@ -158,27 +230,8 @@ def measure(model: Model, gold: Sequence[Paragraph], data: str, seed: int = 0) -
 
 
 def out_of_fold(gold: Sequence[Paragraph], codebook: Codebook, family: str, seed: int, **options: Any) -> Probabilities:
-    """Raw probabilities of every paragraph, from a family fitted on the other folds; linear ones run side by side."""
-    from joblib import Parallel, delayed
-
-    pairs = folds(gold, FOLDS, seed)
-    side_by_side = -1 if family == "linear" else 1  # the others fill the machine, or a GPU, by themselves
-    parts = Parallel(n_jobs=side_by_side)(
-        delayed(_held_out)([gold[i] for i in rows], [gold[i].text for i in held_out], codebook, family, seed, options)
-        for rows, held_out in pairs
-    )
-    return Probabilities.concatenate(parts)[np.argsort(np.concatenate([held_out for _, held_out in pairs]))]
-
-
-def _held_out(
-    training: Sequence[Paragraph],
-    texts: Sequence[str],
-    codebook: Codebook,
-    family: str,
-    seed: int,
-    options: Mapping[str, Any],
-) -> Probabilities:
-    return family_class(family).fit(training, codebook, seed, **options).predict_proba(texts)
+    """Raw probabilities of every paragraph, from a family fitted on the other folds."""
+    return Recipe.of(family, codebook, seed, gold, options).unseen(gold)
 
 
 def cross_fitted(unseen: Probabilities, gold: Sequence[Paragraph], seed: int) -> Evaluation:

@@ -16,10 +16,15 @@ def add(commands: Commands) -> None:
     add("--dev", nargs="+", default=[], metavar="SET", help="sets to fit the decision on, in place of cross-validation")
     texts = "jsonl files with the texts of sets by reference; without them those sets are left out"
     add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help=texts)
-    add("--family", default="linear", help="linear, transformer, zeroshot or keywords (default: linear)")
+    family = "linear, fewshot, transformer, zeroshot or keywords, or a bundled model for its family (default: linear)"
+    add("--family", default="linear", help=family)
     encoder = "a folder or a Hub name: what transformer begins from (default: all-MiniLM-L6-v2), or what zeroshot asks"
     add("--encoder", metavar="ENCODER", help=encoder)
-    add("--codebook", type=Path, help="another codebook than the built-in one")
+    add("--codebook", type=Path, metavar="FILE", help="your own codebook: markdown as the built-in one, or a csv table")
+    base = "a model that keeps its themes as they are; only the codebook's other themes are trained"
+    add("--base", metavar="MODEL", help=base)
+    unread = "train on paragraphs that were not read for a theme as not having it; the card says so"
+    add("--count-unread", action="store_true", help=unread)
     add("--seed", type=int, default=0)
     add("--measure", metavar="SET", help="a set or labelled jsonl to score the model on, apart from all above")
     add("-o", "--output", required=True, type=Path, metavar="FOLDER", help="the model's folder; its name is its name")
@@ -30,11 +35,13 @@ def _train(options: argparse.Namespace) -> None:
     """Train a model: cross-validate, fit its decision on unseen predictions, refit on all, save it with its card."""
     from dataclasses import replace
 
+    from capthemes import card
     from capthemes.codebook import Codebook
-    from capthemes.model import check_folder
-    from capthemes.training import check_apart, gather, measure, train
+    from capthemes.model import check_folder, load
+    from capthemes.training import check_apart, extended, gather, measure, train
 
-    console, codebook = open_console(), Codebook.load(options.codebook)
+    console, base = open_console(), load(options.base) if options.base else None
+    codebook = extended(Codebook.load(options.codebook) if options.codebook else None, base)
     name = options.output.resolve().name
     check_folder(options.output)
     data, left_out = gather(options.data, options.texts, codebook)
@@ -45,11 +52,24 @@ def _train(options: argparse.Namespace) -> None:
     for line in left_out + left_out_of_dev + left_out_of_gold:
         sys.stderr.write(f"capthemes: {line}\n")
     own = {"encoder": options.encoder} if options.encoder else {}
-    model = train(data, name=name, family=options.family, dev=dev, codebook=codebook, seed=options.seed, **own)
+    model = train(
+        data,
+        name=name,
+        family=options.family,
+        dev=dev,
+        codebook=codebook,
+        base=base,
+        count_unread=options.count_unread,
+        seed=options.seed,
+        **own,
+    )
+    for line in card.limits(model.about):
+        sys.stderr.write(f"capthemes: {line}\n")
     if options.measure:
         model = measure(model, gold[options.measure], data_name(options.measure), options.seed)
     command = ["capthemes", "train", "--family", options.family, "--seed", str(options.seed)]
-    for option in ("encoder", "codebook", "data", "dev", "texts", "measure"):
+    command += ["--count-unread"] * options.count_unread
+    for option in ("encoder", "codebook", "base", "data", "dev", "texts", "measure"):
         if value := getattr(options, option):
             command += [f"--{option}", *(map(str, value) if isinstance(value, list) else [str(value)])]
     replace(model, about={**model.about, "command": shlex.join([*command, "-o", f"models/{name}"])}).save(

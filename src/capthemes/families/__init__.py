@@ -6,6 +6,8 @@ from capthemes.errors import ModelError
 from capthemes.families.base import Family
 
 FAMILIES = {
+    "fewshot": "capthemes.families.fewshot:FewShot",
+    "joint": "capthemes.families.joint:Joint",
     "keywords": "capthemes.families.keywords:Keywords",
     "linear": "capthemes.families.linear:Linear",
     "pipeline": "capthemes.families.pipeline:Pipeline",

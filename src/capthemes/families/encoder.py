@@ -54,6 +54,25 @@ class Network(nn.Module):
         return torch.cat([theme[:, :, None], given], dim=-1)
 
 
+class Pooled(nn.Module):
+    """An encoder whose answer is the mean over the tokens: (n, L) ids and mask to (n, width)."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        tokens = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        kept = attention_mask[:, :, None].to(tokens.dtype)
+        return (tokens * kept).sum(dim=1) / kept.sum(dim=1)
+
+
+def sentence_encoder(encoder: str | None) -> tuple[bytes, bytes]:
+    """Weights (ONNX) and tokenizer (JSON) of a pretrained encoder with Chinese words, not trained further."""
+    serialised, body = _with_chinese(*_pretrained(encoder))
+    return _to_onnx(Pooled(body.eval())), serialised.encode()
+
+
 def fine_tune(
     paragraphs: Sequence[Paragraph], codebook: Codebook, seed: int, encoder: str | None
 ) -> tuple[bytes, bytes, bytes]:
@@ -233,7 +252,7 @@ def _optimizer(network: Network, steps: int) -> tuple[Any, Any]:
     return optimizer, schedule
 
 
-def _to_onnx(network: Network) -> bytes:
+def _to_onnx(network: nn.Module) -> bytes:
     """The network as ONNX: its large weights in half precision, each cast to single where it is used."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper

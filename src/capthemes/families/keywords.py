@@ -1,9 +1,9 @@
 """The keywords family: a theme applies where a phrase of the codebook's own entry occurs. A baseline."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -43,6 +43,11 @@ class Keywords:
     The probability is the number of distinct phrases found, k, as k / (k + 1): 0, 0.5, 0.67 ... It says
     nothing of stance or voice.
     """
+
+    learns: ClassVar[bool] = False
+    quick: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
+    as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, codebook: Codebook) -> None:
         self.codebook = codebook

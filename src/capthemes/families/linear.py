@@ -5,10 +5,10 @@ vector of their weights; so neither the order of texts, nor threads, nor batches
 voice are read by regressions that the themes share, with a bias of each theme's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,11 @@ class Linear:
     to each column; `squares` (F,), of its weight; `bias` (T,), `stance_bias` (T, S), `voice_bias` (T, V).
     """
 
-    reads_arrow = True
+    learns: ClassVar[bool] = True
+    quick: ClassVar[bool] = True
+    side_by_side: ClassVar[bool] = True
+    as_its_maker: ClassVar[Mapping[str, Any]] = {}
+    reads_arrow: ClassVar[bool] = True
 
     def __init__(self, codebook: Codebook, tensors: dict[str, npt.NDArray[Any]], threads: int | None = None) -> None:
         self.codebook = codebook

@@ -3,9 +3,9 @@
 It says nothing of stance or voice. It is saved through skops, which holds a list of types and runs no code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -19,6 +19,11 @@ FILE = "pipeline.skops"
 
 class Pipeline:
     """A fitted `estimator`, whose predict_proba or decision_function takes texts and answers for each theme."""
+
+    learns: ClassVar[bool] = True
+    quick: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
+    as_its_maker: ClassVar[Mapping[str, Any]] = {"trusted": True}
 
     def __init__(self, codebook: Codebook, estimator: Any) -> None:
         self.codebook = codebook

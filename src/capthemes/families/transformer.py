@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -37,6 +37,11 @@ class Transformer:
 
     Without an engine named, PyTorch is taken where there is a GPU, else ONNX Runtime where it is installed.
     """
+
+    learns: ClassVar[bool] = True
+    quick: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
+    as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, codebook: Codebook, files: Mapping[str, bytes], engine: str | None = None) -> None:
         self.codebook = codebook
@@ -75,7 +80,7 @@ class Transformer:
         It learns from the first window of each paragraph. Raises AnnotationError where there are fewer than two
         paragraphs, ModelError where PyTorch, transformers or the encoder is missing.
         """
-        _require("training")
+        require("training")
         from capthemes.families.encoder import fine_tune
 
         weights, tokenizer, shape = fine_tune(paragraphs, codebook, seed, encoder)
@@ -95,7 +100,7 @@ class Transformer:
                 raise ModelError(f"{folder / name}: cannot be read ({error}); fetch the model anew") from error
         family = cls(codebook, files, engine)
         if find_spec("tokenizers") is None:
-            _require("onnx")
+            require("onnx")
         try:
             family.tokens  # noqa: B018
             shape = json.loads(files[SHAPE])
@@ -128,19 +133,24 @@ def _best_engine() -> str:
 def _engine(name: str, files: Mapping[str, bytes]) -> Engine:
     if name not in ("onnx", "torch"):
         raise ModelError(f"no engine {name!r}; there are: onnx, torch")
-    _require(name)
+    require(name)
     if name == "torch":
         from capthemes.families.encoder import torch_engine
 
         return torch_engine(files[WEIGHTS], files[SHAPE])
+    return onnx_engine(files[WEIGHTS])
+
+
+def onnx_engine(weights: bytes) -> Engine:
+    """A network's answers by ONNX Runtime on a processor. Raises ModelError for weights that it cannot run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(files[WEIGHTS], options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has an exception for each of its states, and no common one
-        raise ModelError(f"{WEIGHTS} cannot be run ({error}); fetch the model anew") from error
+        raise ModelError(f"the ONNX weights cannot be run ({error}); fetch the model anew") from error
 
     def run(ids: np.ndarray, mask: np.ndarray) -> Array:
         logits: Array = session.run(None, {"input_ids": ids, "attention_mask": mask})[0].astype(np.float64)
@@ -149,10 +159,8 @@ def _engine(name: str, files: Mapping[str, bytes]) -> Engine:
     return run
 
 
-def _require(use: str) -> None:
+def require(use: str) -> None:
     """Raise ModelError, with the pip line, where a package is missing that an engine or training needs."""
     extra, packages = NEEDS[use]
     if missing := [package for package in packages if find_spec(package) is None]:
-        raise ModelError(
-            f"the transformer family needs {', '.join(missing)} for {use}: pip install 'capthemes[{extra}]'"
-        )
+        raise ModelError(f"an encoder needs {', '.join(missing)} for {use}: pip install 'capthemes[{extra}]'")

@@ -6,10 +6,10 @@ they are, and the fingerprint does not cover them. It reads the first 512 tokens
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -25,6 +25,11 @@ TOKENS = 512
 
 class ZeroShot:
     """`encoder` is the folder or the Hub name of a sequence classifier with an entailment label."""
+
+    learns: ClassVar[bool] = False
+    quick: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
+    as_its_maker: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, codebook: Codebook, encoder: str) -> None:
         self.codebook = codebook
