@@ -5,18 +5,22 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ablation, data, models, noise, resume, scale
+from benchmarks import ablation, cluster, data, models, noise, resume, scale
 from benchmarks.sheet import sources
 from capthemes import annotations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise", "resume", "scale"])
+    parser.add_argument(
+        "name", choices=["ablation", "ablation-encoder", "cluster", "data", "models", "noise", "resume", "scale"]
+    )
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
-    parser.add_argument("-n", type=int, help="how many suspects (150), kills (300) or paragraphs (2,000,000)")
+    parser.add_argument(
+        "-n", type=int, help="how many suspects (150), kills (300) or paragraphs (2,000,000; cluster 200,000)"
+    )
     parser.add_argument("--workers", type=int, default=1, help="of scale (default: 1)")
     options = parser.parse_args()
     if options.name == "data":
@@ -24,6 +28,9 @@ def main() -> None:
         return
     if options.name == "resume":
         resume.run(options.n or 300)
+        return
+    if options.name == "cluster":
+        cluster.run(options.n or 200_000)
         return
     if options.name == "scale":
         scale.run(options.n or 2_000_000, options.workers)
