@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablation, characters, data, faithfulness, fewshot, models, queue, resume, scale, speed
+from benchmarks import ablation, characters, cluster, data, faithfulness, fewshot, models, queue, resume, scale, speed
 
 REAL = {"type": Path, "metavar": "FOLDER", "help": "folder of published text; without it its figures stay"}
 NEEDED = {**REAL, "required": True, "help": "folder of published text"}
@@ -25,6 +25,7 @@ def main() -> None:
     add("ablation", ablation.run, real=NEEDED)
     add("ablation-encoder", ablation.run_encoder, real=NEEDED)
     add("characters", characters.run)
+    add("cluster", cluster.run, rows={"type": int, "default": 200_000, "help": "how many (default: 200,000)"})
     add("data", data.run, real=REAL)
     add(
         "faithfulness",

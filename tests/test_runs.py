@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from benchmarks import resume, scale
+from benchmarks import cluster, resume, scale
 
 import capthemes
 from capthemes import corpus, workers
@@ -333,7 +333,7 @@ def test_killed_runs_end_with_the_same_bytes(tmp_path, monkeypatch):
     assert {(tally.other, tally.lost, tally.doubled) for tally in tallies} == {(0, 0, 0)}
 
 
-@pytest.mark.parametrize("measured", [resume, scale])
+@pytest.mark.parametrize("measured", [cluster, resume, scale])
 def test_the_tables_show_what_was_measured_last(measured):
     sheet = measured.SHEET.read_text(encoding="utf-8")
     assert measured.rendered(sheet) == sheet

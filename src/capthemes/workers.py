@@ -101,7 +101,7 @@ def _in_worker(job: Job, number: int, shard: Shard) -> int:
 
 @lru_cache(maxsize=1)
 def _end_with(holder: int) -> None:
-    """End this process once the one that holds the run is gone: it would wait, and hold memory, for minutes."""
+    """End this process once the one that holds the run is gone; else it would wait, and hold memory, for minutes."""
 
     def watch() -> None:
         while os.getppid() == holder:
