@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from capthemes.records import Predictions as Predictions
     from capthemes.records import Probabilities as Probabilities
     from capthemes.records import Span as Span
+    from capthemes.scoring import compare as compare
+    from capthemes.scoring import evaluate as evaluate
     from capthemes.training import train as train
 
 # Public name -> the module that has it; a module is imported when its name is first used.
@@ -35,6 +37,8 @@ _PUBLIC = {
     "Predictions": "records",
     "Probabilities": "records",
     "Span": "records",
+    "compare": "scoring",
+    "evaluate": "scoring",
     "train": "training",
 }
 
@@ -52,6 +56,8 @@ __all__ = [
     "Summary",
     "__version__",
     "annotations",
+    "compare",
+    "evaluate",
     "label_corpus",
     "load",
     "train",

@@ -104,7 +104,7 @@ def annotators(name: str, codebook: Codebook | None = None) -> dict[str, dict[st
         with path.open(encoding="utf-8") as file:
             rows = enumerate(map(json.loads, file), 1)
             found[path.stem] = {
-                row["id"]: tuple(_label(label, codebook, f"{path}:{number}") for label in row["labels"])
+                row["id"]: tuple(read_label(label, codebook, f"{path}:{number}") for label in row["labels"])
                 for number, row in rows
             }
     return found
@@ -178,14 +178,15 @@ def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
             text = "" if "text" not in row and "sha256" in row else row.get("text")
             if not isinstance(text, str) or not isinstance(row.get("labels"), list):
                 raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
-            labels = tuple(_label(label, codebook, where) for label in row["labels"])
+            labels = tuple(read_label(label, codebook, where) for label in row["labels"])
             if len({label.theme for label in labels}) < len(labels):
                 raise AnnotationError(f"{where}: a theme stands twice in 'labels'; keep one")
             meta = {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
             yield Paragraph(str(row.get("id", number)), text, labels, meta)
 
 
-def _label(label: Any, codebook: Codebook, where: str) -> Label:
+def read_label(label: Any, codebook: Codebook, where: str) -> Label:
+    """A label of an object with theme, stance, voice; AnnotationError, with `where`, if it is not the codebook's."""
     if not isinstance(label, Mapping) or label.get("theme") not in codebook.names:
         raise AnnotationError(
             f"{where}: label {label!r} has no theme of the codebook; it has: {', '.join(codebook.names)}"
