@@ -5,21 +5,29 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ablation, data, models, noise
+from benchmarks import ablation, data, models, noise, quality, standings
 from benchmarks.sheet import sources
 from capthemes import annotations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise"])
+    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise", "quality"])
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
     parser.add_argument("-n", type=int, default=150, help="how many suspects (default: 150)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="PEER", help="the peers to measure; the rest stay")
+    parser.add_argument("--peer", nargs="+", type=Path, default=[], metavar="FOLDER", help="peers that stand elsewhere")
+    parser.add_argument("--nli", metavar="MODEL", help="a language-inference model: a folder or a Hub name")
     options = parser.parse_args()
     if options.name == "data":
         data.run(options.real)
+        return
+    if options.name == "quality":
+        if options.real is not None:
+            quality.run(options.real, options.only, options.peer, options.nli)
+        standings.render()
         return
     if options.name == "models":
         models.run()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which the colour-blind tell apart; markers differ as well, for print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-MARKERS = "osD^vPX*"
+MARKERS = "osD^vPX"  # of another number than the colours, so that pairs repeat late
 DPI = 150
 
 
@@ -114,15 +114,16 @@ def speed(models: Mapping[str, tuple[float, Score]], score: str, where: str) -> 
     """A score against paragraphs a second (logarithmic); `models` gives (paragraphs a second, score)."""
     figure = _figure(8, 5)
     axes = figure.add_subplot()
-    for place, (model, (pace, found)) in enumerate(sorted(models.items(), key=lambda item: item[1][0])):
+    for place, (model, (pace, found)) in enumerate(sorted(models.items(), key=lambda item: -item[1][1].value)):
         errors = [[found.value - found.low], [found.high - found.value]]
-        axes.errorbar(pace, found.value, yerr=errors, fmt=_marker(place), color=_colour(place), ms=6, lw=1.2)
-        offset = (6, 6) if place % 2 else (6, -12)
-        axes.annotate(model, (pace, found.value), xytext=offset, textcoords="offset points", fontsize=8)
+        fmt, colour = _marker(place), _colour(place)
+        axes.errorbar(pace, found.value, yerr=errors, fmt=fmt, color=colour, ms=7, lw=1.2, label=model)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+    axes.margins(x=0.15)
     axes.set(xlabel=f"paragraphs a second, {where}", ylabel=f"{score}, with 95% interval", ylim=(0, 1))
-    axes.margins(x=0.2)
     axes.grid(alpha=0.3)
+    _below(axes, len(models))
     return figure
 
 
