@@ -1,6 +1,7 @@
 """Whoever can be asked: functions, files, estimators, models of transformers."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_what_a_function_must_not_answer(book, land_paragraphs, answer, message)
 def test_a_function_of_a_module_here(tmp_path, monkeypatch, book, land_paragraphs):
     (tmp_path / "three_lines.py").write_text("def predict(texts):\n    return [['farmland'] for _ in texts]\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", ["", *__import__("sys").path])
+    monkeypatch.setattr(sys, "path", list(sys.path))
     who = answerer("three_lines:predict", book)
     assert who.name == "three_lines:predict"
     assert who.ask(land_paragraphs).labels[0] == (Label("farmland"),)

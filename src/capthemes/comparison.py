@@ -15,6 +15,7 @@ from capthemes.records import Array, Paragraph, unit
 from capthemes.tallies import Tally, f1, tally
 
 PERMUTATIONS = 10_000
+CHUNK = 1000  # permutations at a time, each a row as long as there are documents
 
 Statistic = Callable[[Array], Array]  # (..., K) sums of counts to (...) scores
 
@@ -66,12 +67,19 @@ def compared(sums: Array, statistic: Statistic, seed: int = 0, permutations: int
     weights = resamples(count, seed)
     resampled = statistic(weights @ b) - statistic(weights @ a)
     low, high = np.percentile(resampled, [2.5, 97.5])
-    exchanged = np.random.default_rng(seed).integers(0, 2, size=(permutations, count)) @ (b - a)
+    exchanged = _exchanged(b - a, permutations, seed)
     permuted = statistic(b.sum(axis=0) - exchanged) - statistic(a.sum(axis=0) + exchanged)
     observed = scored_b - scored_a
     as_large = np.abs(permuted) >= abs(observed) - 1e-12
     p = float((1 + as_large.sum()) / (1 + permutations))
     return Difference(float(scored_a), float(scored_b), float(observed), float(low), float(high), p, p)
+
+
+def _exchanged(gaps: Array, permutations: int, seed: int) -> Array:
+    """(permutations, K): sums of the (documents, K) rows that a fair coin picks."""
+    rng = np.random.default_rng(seed)
+    sizes = [min(CHUNK, permutations - start) for start in range(0, permutations, CHUNK)]
+    return np.concatenate([rng.integers(0, 2, size=(size, len(gaps))) @ gaps for size in sizes])
 
 
 def holm(p: Sequence[float]) -> Array:
