@@ -65,16 +65,16 @@ def draw() -> None:
     by_theme = {t: {k: (n, Score(**s)) for k, (n, s) in r["themes"][data].items()} for t, r in shown.items()}
     said = {title: r["reliability"][data] for title, r in shown.items() if r["reliability"][data]}
     stances = {title: r["stances"][data] for title, r in shown.items() if r["stances"][data]}
-    paces = {r["title"].replace("`", ""): (r["per_second"], _score(r, data, "micro_f1")) for r in found.values()}
+    timed = [r for r in found.values() if "per_core_second" in r]
+    paces = {r["title"].replace("`", ""): (r["per_core_second"], _score(r, data, "micro_f1")) for r in timed}
     curve: dict[str, list[tuple[int, float]]] = {}
     for row in json.loads(CURVE.read_text(encoding="utf-8"))["curve"]:
         curve.setdefault(row["trained_on"], []).append((row["paragraphs"], row["micro_f1"]))
-    cores = next(iter(found.values()))["cores"]
     figures = {
         "themes": plots.forest(by_theme, names),
         "reliability": plots.reliability(said),
         "stances": plots.confusions(stances, list(Codebook.load().stances)),
-        "speed": plots.speed(paces, f"theme micro-F1, {data}", f"on {cores} cores"),
+        "speed": plots.speed(paces, f"theme micro-F1, {data}", "of one core"),
         "curve": plots.learning_curve(curve, "theme micro-F1, real/dev"),
     }
     for name, figure in figures.items():
@@ -86,14 +86,19 @@ def _score(result: dict[str, Any], data: str, part: str) -> Score:
 
 
 def _scores(found: dict[str, dict[str, Any]]) -> Iterator[str]:
-    yield f"| | {' | '.join(COLUMNS.values())} | theme and stance, references/test | paragraphs a second | trained on |"
+    last = ("theme and stance, references/test", "paragraphs a core-second", "trained on")
+    yield f"| | {' | '.join([*COLUMNS.values(), *last])} |"
     yield "|---" * (len(COLUMNS) + 4) + "|"
     now = data_now()
     for result in found.values():
         end = result["scores"]["references/test"]["theme_stance_f1"]
         cells = [str(_score(result, data, "micro_f1")) for data in COLUMNS]
-        cells += [str(Score(**end)) if end else "-", f"{result['per_second']:,.0f}", _trained_on(result, now)]
+        cells += [str(Score(**end)) if end else "-", _pace(result), _trained_on(result, now)]
         yield f"| {result['title']} | {' | '.join(cells)} |"
+
+
+def _pace(result: dict[str, Any]) -> str:
+    return f"{result['per_core_second']:,.0f}" if "per_core_second" in result else "-"
 
 
 def _trained_on(result: dict[str, Any], now: str) -> str:

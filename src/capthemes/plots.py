@@ -91,7 +91,7 @@ def reliability(curves: Mapping[str, Sequence[tuple[int, float, float]]]) -> "Fi
 
 def confusions(models: Mapping[str, Sequence[tuple[str, str, int]]], stances: Sequence[str]) -> "Figure":
     """Gold stance in rows, answered stance in columns, given the gold theme: shares of each row, and counts."""
-    figure = _figure(1.2 + 3.3 * len(models), 4)
+    figure = _figure(1.2 + 3.3 * len(models), 4.6)
     panels = np.ravel(figure.subplots(1, len(models), sharey=True))
     for axes, (model, counted) in zip(panels, models.items(), strict=True):
         counts = np.zeros((len(stances), len(stances)), dtype=int)
