@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality import LANGUAGES, RESULTS, data_now
+from benchmarks.quality import LANGUAGES, PEERS, RESULTS, data_now
 from benchmarks.sheet import filled
 from capthemes.codebook import Codebook
 from capthemes.comparison import compared, holm
@@ -95,6 +95,10 @@ def _scores(found: dict[str, dict[str, Any]]) -> Iterator[str]:
         cells = [str(_score(result, data, "micro_f1")) for data in COLUMNS]
         cells += [str(Score(**end)) if end else "-", _pace(result), _trained_on(result, now)]
         yield f"| {result['title']} | {' | '.join(cells)} |"
+    missing = [f"`{path.parent.name}`" for path in sorted(PEERS.glob("*/peer.yaml")) if path.parent.name not in found]
+    if missing:
+        yield ""
+        yield f"Not measured yet: {', '.join(missing)}; what stands below is said of the others only."
 
 
 def _pace(result: dict[str, Any]) -> str:
