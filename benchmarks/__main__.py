@@ -5,7 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablation, characters, cluster, data, faithfulness, fewshot, models, queue, resume, scale, speed
+from benchmarks import (
+    ablation,
+    characters,
+    cluster,
+    data,
+    faithfulness,
+    fewshot,
+    models,
+    queue,
+    resume,
+    scale,
+    speed,
+    standings,
+)
 
 REAL = {"type": Path, "metavar": "FOLDER", "help": "folder of published text; without it its figures stay"}
 NEEDED = {**REAL, "required": True, "help": "folder of published text"}
@@ -42,6 +55,14 @@ def main() -> None:
         test={"type": int, "default": 528, "help": "paragraphs to score on (default: 528)"},
     )
     add("models", models.run)
+    add(
+        "quality",
+        standings.run,
+        real=REAL,
+        only={"nargs": "+", "default": [], "metavar": "PEER", "help": "the peers to measure; the rest stay"},
+        peer={"nargs": "+", "type": Path, "default": [], "metavar": "FOLDER", "help": "peers that stand elsewhere"},
+        nli={"metavar": "MODEL", "help": "a language-inference model: a folder or a Hub name"},
+    )
     reduced = {"action": "store_true", "help": "a small pool and two seeds"}
     add("queue", queue.run, real=REAL, reduced=reduced)
     add("resume", resume.run, kills={"type": int, "default": 300, "help": "how many (default: 300)"})

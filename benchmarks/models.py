@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sheet import filled
-from capthemes.card import OVERALL, interval
+from capthemes.card import OVERALL, interval, value
 from capthemes.model import names, read_manifest
 from capthemes.store import home
 
@@ -42,7 +42,7 @@ def _scores() -> Iterator[str]:
     yield "|---" * (len(columns) + 1) + "|"
     for part, title in OVERALL.items():
         yield f"| {title} | {' | '.join(interval(measured[name][language][part]) for name, language in columns)} |"
-    errors = [f"{measured[name][language]['ece']:.2f}" for name, language in columns]
+    errors = [f"{value(measured[name][language]['ece']):.2f}" for name, language in columns]
     yield f"| calibration error (ECE) | {' | '.join(errors)} |"
 
 
@@ -54,13 +54,13 @@ def _goals() -> Iterator[str]:
     for part, goals in GOALS.items():
         cells = []
         for language, goal in zip(("English", "Chinese"), goals, strict=True):
-            value, name = max((found[language][part]["value"], name) for name, found in best.items())
-            cells.append(f"{goal:.2f} | {value:.2f} `{name}`, {'met' if value >= goal else 'missed'}")
+            reached, name = max((found[language][part]["value"], name) for name, found in best.items())
+            cells.append(f"{goal:.2f} | {reached:.2f} `{name}`, {'met' if reached >= goal else 'missed'}")
         yield f"| {OVERALL[part]} | {' | '.join(cells)} |"
     cells = []
     for language in ("English", "Chinese"):
-        value, name = min((found[language]["ece"], name) for name, found in best.items())
-        cells.append(f"{LARGEST_ECE:.2f} | {value:.2f} `{name}`, {'met' if value <= LARGEST_ECE else 'missed'}")
+        error, name = min((value(found[language]["ece"]), name) for name, found in best.items())
+        cells.append(f"{LARGEST_ECE:.2f} | {error:.2f} `{name}`, {'met' if error <= LARGEST_ECE else 'missed'}")
     yield f"| ECE, at most | {' | '.join(cells)} |"
     cells = []
     for language, most in (("English", 0.04), ("Chinese", 0.02)):

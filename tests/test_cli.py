@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas
 import pytest
@@ -96,12 +97,39 @@ def test_train_writes_a_model_that_labels_and_is_evaluated(tmp_path, land, land_
 
 
 def test_evaluate_prints_scores_with_intervals_and_signatures(capsys):
-    assert main(["evaluate", "starter/train", "--model", "fast", "--model", "fast"]) == 0
+    assert main(["evaluate", "fast", "starter/train", "--model", "fast"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("theme micro-F1") == 2
+    assert shown.count("theme micro-F1") == 2 * 2  # of all, and of slices
     assert len(re.findall(r"overcapacity +\d+( +\d\.\d\d){3} \[\d\.\d\d, \d\.\d\d\]( +\d\.\d\d){2}\s", shown)) == 2
+    assert re.search(r"language: zh +152 +\d\.\d\d \[", shown)
     assert shown.count("data:starter/train@") == 2
     assert max(map(len, shown.splitlines()[:8])) <= 80
+
+
+def test_a_three_line_function_is_evaluated_and_compared(land, land_codebook, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "mine.py").write_text(
+        "def predict(texts):\n    return [['farmland'] if '耕地' in t else [] for t in texts]\n"
+    )
+    _, rest = land
+    own = ["--codebook", str(land_codebook)]
+    assert main(["evaluate", "mine:predict", rest, *own, "-o", "s.json", "--plots", "p", "--plot-labels", "zh"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"farmland +3 +1\.00 +1\.00 +1\.00 \[.*\] +- +-", shown)
+    assert "drew p/themes.png" in shown
+    report = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))[0]
+    assert report["slices"]["all"]["evaluation"]["themes"]["farmland"]["f1"]["value"] == 1
+    assert report["slices"]["all"]["signature"]["model"] == "mine:predict"
+    rows = [json.loads(line) for line in Path(rest).read_text(encoding="utf-8").splitlines()]
+    (tmp_path / "theirs.jsonl").write_text(
+        "".join(json.dumps({"id": r["id"], "labels": r["labels"]}) + "\n" for r in rows)
+    )
+    assert main(["compare", "mine:predict", "theirs.jsonl", rest, *own, "--show", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"F1 of industrial_land +0\.00 +1\.00 +\+1\.00 \[", shown)
+    assert re.search(r"industrial_land +supportive, author +- +supportive, author", shown)
+    assert "they part on 9 paragraphs" in shown
 
 
 def test_train_refuses_what_is_not_apart_and_options_of_others(tmp_path, land, land_codebook, capsys):
@@ -122,6 +150,7 @@ def test_every_command_has_help():
         ["codebook"],
         ["models"],
         ["evaluate"],
+        ["compare"],
         ["train"],
         ["queue"],
         ["export"],

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    precision_recall_fscore_support,
+)
 
-from capthemes.metrics import Signature, calibration_error, evaluate
+from capthemes.metrics import Signature, average_precision, calibration_error, evaluate
 from capthemes.records import Label, Paragraph, Probabilities
 
 STANCES = ("for", "against", "both")
@@ -35,13 +41,23 @@ def test_scores_are_scikit_learns():
     assert scores.macro_f1.value == pytest.approx(f1_score(truth, found, average="macro"))
     precision, recall, f1, support = precision_recall_fscore_support(truth, found)
     for t, theme in enumerate(scores.themes.values()):
-        assert (theme.precision, theme.recall, theme.f1.value) == pytest.approx((precision[t], recall[t], f1[t]))
+        values = (theme.precision.value, theme.recall.value, theme.f1.value)
+        assert values == pytest.approx((precision[t], recall[t], f1[t]))
         assert theme.support == support[t]
-        assert theme.average_precision == pytest.approx(average_precision_score(truth[:, t], probabilities.theme[:, t]))
+        ap = average_precision_score(truth[:, t], probabilities.theme[:, t])
+        assert theme.average_precision.value == pytest.approx(ap)
     guess = probabilities.stance.argmax(axis=2)[truth]
     assert scores.stance_macro_f1.value == pytest.approx(f1_score(value[truth], guess, average="macro"))
     assert scores.stance_accuracy.value == pytest.approx((value[truth] == guess).mean())
-    assert scores.voice_macro_f1 is None
+    assert scores.voice_macro_f1 is scores.theme_voice_f1 is None
+    assert scores.exact.value == pytest.approx(accuracy_score(truth, found))
+    briers = [brier_score_loss(truth[:, t], probabilities.theme[:, t]) for t in range(3)]
+    assert scores.brier.value == pytest.approx(np.mean(briers))
+    assert scores.average_precision.value == pytest.approx(average_precision_score(truth, probabilities.theme))
+    counts, said, true = np.array(scores.reliability).T
+    assert counts.sum() == truth.size
+    assert (counts * true).sum() == pytest.approx(truth.sum())
+    assert (counts * said).sum() == pytest.approx(probabilities.theme.sum())
     assert (scores.paragraphs, scores.documents) == (300, 30)
 
 
@@ -58,13 +74,13 @@ def test_intervals_hold_the_value_and_count_documents_not_paragraphs():
 
 def test_the_interval_covers_the_truth():
     """Of 200 samples from one population, about 95 in 100 intervals hold the population's F1."""
-    gold, probabilities, decided, truth, found, _ = made(20000, seed=1)
+    gold, _, decided, truth, found, _ = made(20000, seed=1)
     population, covered = f1_score(truth, found, average="micro"), 0
     rng = np.random.default_rng(2)
     for _ in range(200):
         rows = rng.integers(0, len(gold), size=150)
         sample = [Paragraph(str(k), "", gold[i].labels) for k, i in enumerate(rows)]
-        score = evaluate(sample, probabilities[rows], [decided[i] for i in rows]).micro_f1
+        score = evaluate(sample, None, [decided[i] for i in rows]).micro_f1
         covered += score.low <= population <= score.high
     assert 0.89 <= covered / 200 <= 0.99
 
@@ -89,3 +105,51 @@ def test_a_theme_that_gold_never_has_is_left_out_of_macro():
 def test_a_signature_names_all_that_a_score_rests_on():
     text = str(Signature("real/dev", "ab" * 32, "fast@123", 1, 7, "0.1.0"))
     assert text == "data:real/dev@abababababab|model:fast@123|codebook:1|seed:7|bootstrap:1000|capthemes:0.1.0"
+
+
+def test_average_precision_of_resamples_is_scikit_learns_with_these_weights():
+    rng = np.random.default_rng(3)
+    truth, p = rng.random(80) < 0.3, rng.random(80).round(1)  # many ties
+    weights = rng.multinomial(80, np.full(80, 1 / 80), size=250).astype(float)
+    found = average_precision(truth, p, weights)
+    assert found == pytest.approx([average_precision_score(truth, p, sample_weight=row) for row in weights])
+    assert not average_precision(np.zeros(80, dtype=bool), p, weights).any()
+
+
+def test_labels_end_to_end_by_hand():
+    """Of four gold labels two are right in theme and stance; one theme is right with another stance, one is missed."""
+    gold = [
+        Paragraph("1", "", (Label("a", "for", "x"), Label("b", "against", "x"))),
+        Paragraph("2", "", (Label("a", "for", "y"), Label("c", None, "y"))),
+        Paragraph("3", "", (Label("b", "both", None),)),
+    ]
+    decided = [
+        Paragraph("1", "", (Label("a", "for", "x"), Label("b", "for", "y"))),
+        Paragraph("2", "", (Label("a", "for", "x"), Label("c", "for", "y"))),
+        Paragraph("3", "", ()),
+    ]
+    scores = evaluate(gold, None, decided)
+    assert scores.micro_f1.value == pytest.approx(2 * 4 / (4 + 5))
+    assert scores.theme_stance_f1.value == pytest.approx(2 * 2 / (3 + 4))  # c's gold stance is unknown: left out
+    assert scores.theme_voice_f1.value == pytest.approx(2 * 2 / (4 + 4))
+    assert scores.exact.value == pytest.approx(2 / 3)
+    assert scores.average_precision is scores.ece is scores.brier is scores.stance_accuracy is None
+    assert list(scores.themes) == ["a", "b", "c"]
+    assert scores.themes["b"].ece is None
+
+
+def test_who_tells_stances_and_finds_no_label_scores_nought_end_to_end():
+    gold = [Paragraph("1", "", (Label("a", "for"),))]
+    silent = [Paragraph("1", "", ())]
+    p = Probabilities(("a",), STANCES, (), np.array([[0.1]]), np.full((1, 1, 3), 1 / 3), None)
+    assert evaluate(gold, p, silent).theme_stance_f1.value == 0
+    assert evaluate(gold, None, silent).theme_stance_f1 is None
+
+
+def test_every_score_lies_in_its_interval_on_many_documents():
+    gold, probabilities, decided, *_ = made(2000)
+    scores = evaluate(gold, probabilities, decided)
+    theme = scores.themes["a"]
+    for score in (scores.exact, scores.brier, scores.average_precision, theme.precision, theme.recall):
+        assert score.low < score.value < score.high < score.low + 0.1
+    assert scores.ece.low <= scores.ece.high

@@ -42,7 +42,7 @@ def test_unseen_scores_are_low_where_labels_are_noise(land_codebook):
         for i in range(60)
     ]
     score = train({"n": noise}, name="n", family="linear", codebook=Codebook.load(land_codebook)).about["scores"][0]
-    assert score["themes"]["farmland"]["average_precision"] < 0.75
+    assert score["themes"]["farmland"]["average_precision"]["value"] < 0.75
 
 
 def test_training_twice_gives_the_same_bytes(land_codebook, land_paragraphs, model, tmp_path):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from capthemes.records import Probabilities as Probabilities
     from capthemes.records import Span as Span
     from capthemes.runs import open_run as open_run
+    from capthemes.scoring import compare as compare
+    from capthemes.scoring import evaluate as evaluate
     from capthemes.summary import Summary as Summary
     from capthemes.training import train as train
 
@@ -39,6 +41,8 @@ _PUBLIC = {
     "Rows": "corpus",
     "Summary": "summary",
     "open_run": "runs",
+    "compare": "scoring",
+    "evaluate": "scoring",
     "train": "training",
 }
 
@@ -57,6 +61,8 @@ __all__ = [
     "Summary",
     "__version__",
     "annotations",
+    "compare",
+    "evaluate",
     "label_corpus",
     "load",
     "open_run",

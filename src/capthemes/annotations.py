@@ -201,7 +201,7 @@ def read_labels(values: Sequence[Any], codebook: Codebook, where: str) -> tuple[
 
     Raises AnnotationError, which names the place `where`.
     """
-    labels = tuple(_label(value, codebook, where) for value in values)
+    labels = tuple(read_label(value, codebook, where) for value in values)
     if len({label.theme for label in labels}) < len(labels):
         raise AnnotationError(f"{where}: a theme stands twice in 'labels'; keep one")
     return labels
@@ -216,7 +216,8 @@ def _check_read(read: Any, labels: Sequence[Label], codebook: Codebook, where: s
         raise AnnotationError(f"{where}: has the label {unread[0]!r}, which 'read' leaves out; add it there")
 
 
-def _label(label: Any, codebook: Codebook, where: str) -> Label:
+def read_label(label: Any, codebook: Codebook, where: str) -> Label:
+    """A label of an object with theme, stance, voice; AnnotationError, with `where`, if it is not the codebook's."""
     if not isinstance(label, Mapping) or label.get("theme") not in codebook.names:
         raise AnnotationError(
             f"{where}: label {label!r} has no theme of the codebook; it has: {', '.join(codebook.names)}"

@@ -143,7 +143,9 @@ def _overall(scores: list[Mapping[str, Any]]) -> list[str]:
     rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for entry in scores:
         cells = " | ".join(interval(entry[part]) for part in OVERALL)
-        rows.append(f"| {entry['data']} | {entry['model']} | {entry['paragraphs']:,} | {cells} | {entry['ece']:.2f} |")
+        rows.append(
+            f"| {entry['data']} | {entry['model']} | {entry['paragraphs']:,} | {cells} | {interval(entry['ece'])} |"
+        )
     return rows
 
 
@@ -154,12 +156,20 @@ def _by_theme(entry: Mapping[str, Any]) -> list[str]:
     ]
     for theme, s in entry["themes"].items():
         rows.append(
-            f"| {theme} | {s['support']} | {s['precision']:.2f} | {s['recall']:.2f} | {interval(s['f1'])} "
-            f"| {s['average_precision']:.2f} | {s['ece']:.2f} |"
+            f"| {theme} | {s['support']} | {value(s['precision']):.2f} | {value(s['recall']):.2f} "
+            f"| {interval(s['f1'])} "
+            f"| {value(s['average_precision']):.2f} | {value(s['ece']):.2f} |"
         )
     return rows
 
 
-def interval(score: Mapping[str, float] | None) -> str:
-    """A score as "0.61 [0.56, 0.66]", "-" where there is none."""
-    return "-" if score is None else f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
+def interval(score: Mapping[str, float] | float | None) -> str:
+    """A score as "0.61 [0.56, 0.66]", as "0.61" in manifests that kept no interval of it, "-" where there is none."""
+    if isinstance(score, Mapping):
+        return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
+    return "-" if score is None else f"{score:.2f}"
+
+
+def value(score: Mapping[str, float] | float) -> float:
+    """A score without its interval."""
+    return score["value"] if isinstance(score, Mapping) else score

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from capthemes.commands import agree, evaluate, exchange, explain, label, queue, report, show, train
+from capthemes.commands import agree, compare, evaluate, exchange, explain, label, queue, report, show, train
 from capthemes.errors import CapthemesError
 
 
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         prog="capthemes", description="Themes, stances and voices of paragraphs about Chinese industry."
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for module in (label, explain, report, evaluate, train, queue, exchange, agree, show):
+    for module in (label, explain, report, evaluate, train, queue, exchange, agree, compare, show):
         module.add(commands)
     return whole
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capthemes.records import Array, Indices, Paragraph, Probabilities, label_indices, read_matrix, theme_matrix, unit
+from capthemes.records import Array, Paragraph, Probabilities, label_indices, read_matrix, theme_matrix, unit
+from capthemes.tallies import f1, tally
 
 RESAMPLES = 1000
 BINS = 10  # of probability, for the calibration error
+CHUNK = 100  # resamples at a time, where each costs a row as long as the data
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +46,29 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ThemeScore:
-    """Precision, recall, F1, average precision and calibration error of one theme; `support` gold positives."""
+    """Scores of one theme; `support` gold positives. The last two are None where there are no probabilities."""
 
     support: int
-    precision: float
-    recall: float
+    precision: Score
+    recall: Score
     f1: Score
-    average_precision: float
-    ece: float
+    average_precision: Score | None
+    ece: Score | None
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """All scores of one model on one set of paragraphs.
 
-    `macro_f1` is over the themes that the gold labels have, None where they have none. Stance and voice are
-    scored given the gold theme, macro over the values that the gold labels have; None where the model or the
-    data has none.
+    `macro_f1` and `average_precision` are means over the themes that the gold labels have, None where they have none.
+    `exact` is the share of paragraphs whose set of themes is the gold one. `stance_macro_f1`, `stance_accuracy` and
+    `voice_macro_f1` are given the gold theme, macro over the values that the gold labels have, and need
+    probabilities; `theme_stance_f1` and `theme_voice_f1` are end to end: the micro-F1 of labels that are right where
+    theme and stance (or voice) are. `ece` is the mean over themes, `brier` over themes and paragraphs. None where the
+    model or the data tells none.
     `confusions` counts (gold, predicted) for "theme", "stance" and "voice", the right ones among the latter two;
-    for a theme the two that stand for one another in a paragraph, "-" where none does.
+    for a theme the two that stand for one another in a paragraph, "-" where none does. `reliability` has (count, mean
+    probability, share true) of each bin of probability that holds any, over all themes.
     """
 
     paragraphs: int
@@ -70,66 +76,100 @@ class Evaluation:
     themes: dict[str, ThemeScore]
     micro_f1: Score
     macro_f1: Score | None
+    exact: Score
     stance_macro_f1: Score | None
     stance_accuracy: Score | None
     voice_macro_f1: Score | None
-    ece: float
+    theme_stance_f1: Score | None
+    theme_voice_f1: Score | None
+    average_precision: Score | None
+    ece: Score | None
+    brier: Score | None
     confusions: dict[str, list[tuple[str, str, int]]]
+    reliability: list[tuple[int, float, float]]
 
 
 def evaluate(
-    gold: Sequence[Paragraph], probabilities: Probabilities, decided: Sequence[Paragraph], seed: int = 0
+    gold: Sequence[Paragraph],
+    probabilities: Probabilities | None,
+    decided: Sequence[Paragraph],
+    seed: int = 0,
+    themes: Sequence[str] | None = None,
 ) -> Evaluation:
     """Score calibrated `probabilities` and the labels `decided` from them against `gold`, paragraph by paragraph.
 
-    Paragraphs of one document, and one paragraph in several languages, are resampled together. A theme is scored on
-    the paragraphs that were read for it.
+    Without probabilities only the labels are scored, over `themes`, or over those that occur. Paragraphs of one
+    document, and one paragraph in several languages, are resampled together. A theme is scored on the paragraphs that
+    were read for it.
     """
-    names = probabilities.themes
-    documents = np.unique([unit(p) for p in gold], return_inverse=True)[1]
-    weights = resamples(int(documents.max(initial=-1)) + 1, seed)[:, documents]
-    read = read_matrix(gold, names)
-    truth, found = theme_matrix(gold, names) & read, theme_matrix(decided, names) & read
-    counts = np.stack([truth & found, ~truth & found, truth & ~found], axis=2).astype(float)  # (n, T, 3)
-    resampled = np.einsum("bn,ntk->btk", weights, counts)
-    total = counts.sum(axis=0)
-    has = truth.any(axis=0)
-    themes = {}
-    for t, name in enumerate(names):
-        tp, fp, fn = total[t]
-        themes[name] = ThemeScore(
-            support=int(truth[:, t].sum()),
-            precision=_ratio(tp, tp + fp),
-            recall=_ratio(tp, tp + fn),
-            f1=_score(_f1(total[t]), _f1(resampled[:, t])),
-            average_precision=average_precision(truth[read[:, t], t], probabilities.theme[read[:, t], t]),
-            ece=calibration_error(truth[read[:, t], t], probabilities.theme[read[:, t], t]),
-        )
-    stance, voice = _told(probabilities, gold, "stance"), _told(probabilities, gold, "voice")
+    names = probabilities.themes if probabilities else tuple(themes or _occurring(gold, decided))
+    read, weights = read_matrix(gold, names), _weights(gold, seed)
+    gold, decided = (
+        [p.only(names) for p in gold],
+        [d.only(p.meta.get("read") or names) for p, d in zip(gold, decided, strict=True)],
+    )
+    told = frozenset(p for p in ("stance", "voice") if probabilities and getattr(probabilities, p) is not None)
+    counted = tally(gold, decided, names, told)
+    drawn = _drawn(weights, counted.themes)
+    has = drawn[0, :, [0, 2]].sum(axis=0) > 0
+    chances = _Chances(theme_matrix(gold, names), probabilities.theme, weights, read) if probabilities else None
+    stance, voice = (_given(gold, probabilities, part) for part in ("stance", "voice"))
     return Evaluation(
         paragraphs=int(read.any(axis=1).sum()),
-        documents=len(np.unique(documents[read.any(axis=1)])),
-        themes=themes,
-        micro_f1=_score(_f1(total.sum(axis=0)), _f1(resampled.sum(axis=1))),
-        macro_f1=_score(_f1(total[has]).mean(), _f1(resampled[:, has]).mean(axis=1)) if has.any() else None,
-        stance_macro_f1=_macro(probabilities.stance, stance, weights),
-        stance_accuracy=_accuracy(probabilities.stance, stance, weights),
-        voice_macro_f1=_macro(probabilities.voice, voice, weights),
-        ece=float(np.mean([theme.ece for theme in themes.values()])),
+        documents=len({unit(gold[row]) for row in np.flatnonzero(read.any(axis=1))}),
+        themes={name: _theme(drawn[:, t], chances, t) for t, name in enumerate(names)},
+        micro_f1=_score(f1(drawn.sum(axis=1))),
+        macro_f1=_score(f1(drawn[:, has]).mean(axis=1)) if has.any() else None,
+        exact=_mean(counted.exact, weights),
+        stance_macro_f1=_macro(stance, weights),
+        stance_accuracy=_accuracy(stance, weights),
+        voice_macro_f1=_macro(voice, weights),
+        theme_stance_f1=None if counted.stance is None else _score(f1(weights @ counted.stance)),
+        theme_voice_f1=None if counted.voice is None else _score(f1(weights @ counted.voice)),
+        average_precision=_score(chances.precision[:, has].mean(axis=1)) if chances and has.any() else None,
+        ece=_score(chances.error.mean(axis=1)) if chances else None,
+        brier=_mean(chances.brier, weights) if chances else None,
         confusions={
-            "theme": _theme_confusions(truth, found, names),
-            "stance": _given_confusions(probabilities.stance, stance, probabilities.stances),
-            "voice": _given_confusions(probabilities.voice, voice, probabilities.voices),
+            "theme": _theme_confusions(gold, decided),
+            "stance": _given_confusions(stance, probabilities.stances if probabilities else ()),
+            "voice": _given_confusions(voice, probabilities.voices if probabilities else ()),
         },
+        reliability=chances.reliability if chances else [],
     )
 
 
 def calibration_error(truth: np.ndarray, p: Array) -> float:
     """Expected calibration error over ten bins of equal width: mean |share true - mean probability|, by bin size."""
-    bins = np.minimum((p * BINS).astype(int), BINS - 1)
-    size = np.bincount(bins, minlength=BINS)
-    gap = np.bincount(bins, weights=truth, minlength=BINS) - np.bincount(bins, weights=p, minlength=BINS)
-    return float(np.abs(gap).sum() / max(size.sum(), 1))
+    return float(_errors(truth, p, np.ones((1, len(p))))[0])
+
+
+def average_precision(truth: np.ndarray, p: Array) -> float:
+    """Sum of precision times the gain in recall; 0 without positives."""
+    return float(_average_precisions(truth, p, np.ones((1, len(p))))[0])
+
+
+def _average_precisions(truth: np.ndarray, p: Array, weights: Array) -> Array:
+    """(B,): sum of precision times the gain in recall for each row of (B, n) weights; 0 without positives.
+
+    Ties are taken together, as scikit-learn defines it.
+    """
+    if not truth.any():
+        return np.zeros(len(weights))
+    order = np.argsort(-p, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)  # the last of each run of equal probabilities
+    found = []
+    for start in range(0, len(weights), CHUNK):
+        drawn = weights[start : start + CHUNK, order]
+        hits = np.cumsum(drawn * truth[order], axis=1)[:, last]
+        precision = hits / np.maximum(np.cumsum(drawn, axis=1)[:, last], 1)
+        gains = np.diff(hits, axis=1, prepend=0.0) / np.maximum(hits[:, -1:], 1)
+        found.append((gains * precision).sum(axis=1))
+    return np.concatenate(found)
+
+
+def f1_interval(counts: Array, gold: Sequence[Paragraph], seed: int = 0) -> Score:
+    """F1 of (n, 3) counts of the paragraphs `gold`."""
+    return _score(f1(_weights(gold, seed) @ counts))
 
 
 def resamples(documents: int, seed: int) -> Array:
@@ -138,85 +178,113 @@ def resamples(documents: int, seed: int) -> Array:
     return rng.multinomial(documents, np.full(documents, 1 / max(documents, 1)), size=RESAMPLES).astype(float)
 
 
-def _f1(counts: Array) -> Array:
-    """F1 of (..., 3) counts of true positives, false positives, false negatives; 0 where there are none."""
-    tp, wrong = counts[..., 0], counts[..., 1] + counts[..., 2]
-    return np.divide(2 * tp, 2 * tp + wrong, out=np.zeros_like(tp), where=(tp + wrong) > 0)
+def _weights(gold: Sequence[Paragraph], seed: int) -> Array:
+    """(1 + RESAMPLES, n): how often each paragraph counts, in the data as they are and then in each resample."""
+    documents = np.unique([unit(p) for p in gold], return_inverse=True)[1]
+    count = int(documents.max(initial=-1)) + 1
+    return np.asarray(np.vstack([np.ones((1, count)), resamples(count, seed)])[:, documents])
 
 
-def _score(value: Array | float, resampled: Array) -> Score:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return Score(float(value), float(low), float(high))
+class _Chances:
+    """What is scored of (n, T) probabilities against their (n, T) truth under (B, n) weights, where they were read.
+
+    precision and error (average precision, calibration error): (B, T); brier: (n,).
+    """
+
+    def __init__(self, truth: np.ndarray, p: Array, weights: Array, read: np.ndarray) -> None:
+        columns = [(y[rows], q[rows], weights[:, rows]) for y, q, rows in zip(truth.T, p.T, read.T, strict=True)]
+        self.precision = np.stack([_average_precisions(*column) for column in columns], axis=1)
+        self.error = np.stack([_errors(*column) for column in columns], axis=1)
+        self.brier = np.sum((p - truth) ** 2 * read, axis=1) / np.maximum(read.sum(axis=1), 1)
+        inside = [(_bins(p) == b) & read for b in range(BINS)]
+        self.reliability = [(int(i.sum()), float(p[i].mean()), float(truth[i].mean())) for i in inside if i.any()]
 
 
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0
+def _bins(p: Array) -> np.ndarray:
+    return np.asarray(np.minimum((p * BINS).astype(int), BINS - 1))
 
 
-def average_precision(truth: np.ndarray, p: Array) -> float:
-    """Sum of precision times the gain in recall, ties taken together (as scikit-learn defines it)."""
-    if not truth.any():
-        return 0.0
-    order = np.argsort(-p, kind="stable")
-    hits = np.cumsum(truth[order])
-    last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)  # the last of each run of equal probabilities
-    precision, recall = hits[last] / (last + 1), hits[last] / hits[-1]
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+def _errors(truth: np.ndarray, p: Array, weights: Array) -> Array:
+    gaps = np.zeros((len(p), BINS))
+    gaps[np.arange(len(p)), _bins(p)] = truth - p
+    return np.asarray(np.abs(weights @ gaps).sum(axis=1) / np.maximum(weights.sum(axis=1), 1))
 
 
-def _macro(values: Array | None, gold: Indices | None, weights: Array) -> Score | None:
-    """Macro-F1 of the most probable value against the gold one, given the gold theme."""
-    if values is None or gold is None or not len(gold[0]):
-        return None
-    rows, themes, truth = gold
-    guess = values[rows, themes].argmax(axis=1)
-    per_value = []
-    for value in np.unique(truth):
-        counts = np.stack(
-            [
-                (truth == value) & (guess == value),
-                (truth != value) & (guess == value),
-                (truth == value) & (guess != value),
-            ],
-            axis=1,
-        )
-        per_value.append(counts.astype(float))
-    stacked = np.stack(per_value, axis=1)  # (labels, values, 3)
-    resampled = np.einsum("bn,nvk->bvk", weights[:, rows], stacked)
-    return _score(_f1(stacked.sum(axis=0)).mean(), _f1(resampled).mean(axis=1))
+def _drawn(weights: Array, counts: Array) -> Array:
+    """(B, T, 3) sums of (n, T, 3) counts under (B, n) weights."""
+    return (weights @ counts.reshape(len(counts), -1)).reshape(len(weights), *counts.shape[1:])
 
 
-def _told(probabilities: Probabilities, gold: Sequence[Paragraph], part: str) -> Indices | None:
-    """Gold labels whose "stance" or "voice" the model tells; None where it tells none."""
-    values: Array | None = getattr(probabilities, part)
-    if values is None:
+def _score(drawn: Array) -> Score:
+    """Of a statistic of the data, followed by that of each resample."""
+    low, high = np.percentile(drawn[1:], [2.5, 97.5])
+    return Score(float(drawn[0]), float(low), float(high))
+
+
+def _mean(values: Array, weights: Array) -> Score:
+    return _score(weights @ values / np.maximum(weights.sum(axis=1), 1))
+
+
+def _theme(drawn: Array, chances: _Chances | None, t: int) -> ThemeScore:
+    tp, fp, fn = drawn.T
+    return ThemeScore(
+        support=int(tp[0] + fn[0]),
+        precision=_score(tp / np.maximum(tp + fp, 1)),
+        recall=_score(tp / np.maximum(tp + fn, 1)),
+        f1=_score(f1(drawn)),
+        average_precision=_score(chances.precision[:, t]) if chances else None,
+        ece=_score(chances.error[:, t]) if chances else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The row of each gold label, the position of its gold value, and of the most probable one for its theme."""
+
+    rows: np.ndarray
+    truth: np.ndarray
+    guess: np.ndarray
+
+
+def _given(gold: Sequence[Paragraph], probabilities: Probabilities | None, part: str) -> _Given | None:
+    values: Array | None = getattr(probabilities, part, None)
+    if probabilities is None or values is None:
         return None
     rows, themes, truth = label_indices(gold, probabilities.themes, getattr(probabilities, f"{part}s"), part)
     told = ~np.isnan(values[rows, themes, 0])
-    return rows[told], themes[told], truth[told]
+    rows, themes, truth = rows[told], themes[told], truth[told]
+    return _Given(rows, truth, values[rows, themes].argmax(axis=1)) if len(rows) else None
 
 
-def _theme_confusions(truth: np.ndarray, found: np.ndarray, names: Sequence[str]) -> list[tuple[str, str, int]]:
+def _macro(given: _Given | None, weights: Array) -> Score | None:
+    """Macro-F1 over the values that the gold labels have."""
+    if given is None:
+        return None
+    values = np.unique(given.truth)[:, None]
+    wanted, got = given.truth == values, given.guess == values  # (values, labels)
+    counts = np.stack([wanted & got, ~wanted & got, wanted & ~got], axis=2).astype(float).transpose(1, 0, 2)
+    return _score(f1(_drawn(weights[:, given.rows], counts)).mean(axis=1))
+
+
+def _accuracy(given: _Given | None, weights: Array) -> Score | None:
+    return None if given is None else _mean((given.truth == given.guess).astype(float), weights[:, given.rows])
+
+
+def _theme_confusions(gold: Sequence[Paragraph], decided: Sequence[Paragraph]) -> list[tuple[str, str, int]]:
     counts: Counter[tuple[str, str]] = Counter()
-    for wanted, got in zip(truth, found, strict=True):
-        missed, extra = (sorted(names[int(t)] for t in np.flatnonzero(side)) for side in (wanted & ~got, got & ~wanted))
+    for wanted, got in zip(gold, decided, strict=True):
+        themes = [{label.theme for label in side.labels or ()} for side in (wanted, got)]
+        missed, extra = sorted(themes[0] - themes[1]), sorted(themes[1] - themes[0])
         counts.update((a, b) for a in missed or ["-"] for b in extra or ["-"] if a != b)
     return [(*pair, count) for pair, count in counts.most_common()]
 
 
-def _given_confusions(values: Array | None, gold: Indices | None, names: Sequence[str]) -> list[tuple[str, str, int]]:
-    if values is None or gold is None:
+def _given_confusions(given: _Given | None, names: Sequence[str]) -> list[tuple[str, str, int]]:
+    if given is None:
         return []
-    rows, themes, truth = gold
-    guess = values[rows, themes].argmax(axis=1)
-    counts = Counter((names[a], names[b]) for a, b in zip(truth.tolist(), guess.tolist(), strict=True))
+    counts = Counter((names[a], names[b]) for a, b in zip(given.truth.tolist(), given.guess.tolist(), strict=True))
     return [(*pair, count) for pair, count in sorted(counts.items())]
 
 
-def _accuracy(values: Array | None, gold: Indices | None, weights: Array) -> Score | None:
-    if values is None or gold is None or not len(gold[0]):
-        return None
-    rows, themes, truth = gold
-    right = (values[rows, themes].argmax(axis=1) == truth).astype(float)
-    drawn = weights[:, rows]
-    return _score(right.mean(), drawn @ right / np.maximum(drawn.sum(axis=1), 1))
+def _occurring(*sides: Sequence[Paragraph]) -> list[str]:
+    return sorted({label.theme for side in sides for paragraph in side for label in paragraph.labels or ()})

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 PACKAGE = Path(__file__).parent
 
@@ -14,6 +14,11 @@ def home(kind: str) -> Path:
     """The folder of bundled `kind` ("models" or "annotations"), in a checkout or in an installed copy."""
     bundled = PACKAGE / "data" / kind
     return bundled if bundled.is_dir() else PACKAGE.parents[1] / kind
+
+
+def data_name(data: str) -> str:
+    """What signatures call a set or file: its last two parts, without an ending."""
+    return "/".join(PurePath(data.removesuffix(".jsonl")).parts[-2:]) or data
 
 
 @contextmanager

@@ -1,15 +1,33 @@
 """capthemes evaluate."""
 
 import argparse
+import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, data_name, open_console, plain_table
+from capthemes.commands.terminal import ANSWERERS, Commands, add_data, open_console, plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from capthemes.metrics import Evaluation, Score
+    from capthemes.scoring import Report
+
+TITLES = {
+    "micro_f1": "theme micro-F1",
+    "macro_f1": "theme macro-F1",
+    "average_precision": "mean average precision",
+    "exact": "exact set of themes",
+    "theme_stance_f1": "theme and stance, F1",
+    "theme_voice_f1": "theme and voice, F1",
+    "stance_macro_f1": "stance given theme, macro-F1",
+    "stance_accuracy": "stance given theme, accuracy",
+    "voice_macro_f1": "voice given theme, macro-F1",
+    "ece": "ECE",
+    "brier": "Brier",
+}
 
 
 def add(commands: Commands) -> None:
@@ -17,56 +35,111 @@ def add(commands: Commands) -> None:
         "evaluate", help="score models on labelled paragraphs", description=_evaluate.__doc__
     )
     add = evaluate.add_argument
-    add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set as written/test")
-    add("--model", action="append", default=[], help="a bundled model or a model's folder; may be given again")
-    add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
-    add("--seed", type=int, default=0, help="of the bootstrap")
+    add("models", metavar="MODEL", nargs="*", help=f"{ANSWERERS}; the default model where none is named")
+    add_data(evaluate)
+    add("--model", action="append", default=[], help="one more MODEL; may be given again")
+    add("-o", "--output", type=Path, metavar="JSON", help="also write all scores with their signatures")
+    add("--plots", type=Path, metavar="FOLDER", help="also draw pictures: F1 by theme, calibration, stances")
+    add("--plot-labels", choices=["en", "zh"], default="en", help="the themes' names in pictures (default: en)")
     evaluate.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    """Score models on labelled paragraphs: overall, by language and by theme, with 95% intervals over documents."""
-    from capthemes.errors import ModelError
-    from capthemes.evaluation import scores
-    from capthemes.model import DEFAULT, load
-    from capthemes.training import gather
+    """Score models on labelled paragraphs: overall, by theme, language, register, translation, year and length, and
+    among the annotators, with 95% intervals over documents."""
+    from dataclasses import asdict
 
-    console = open_console()
-    models = [load(name) for name in options.model or [DEFAULT]]
-    for model in models[1:]:
-        if model.codebook != models[0].codebook:
-            raise ModelError(f"{models[0].id} and {model.id} have different codebooks; evaluate them one by one")
-    data, left_out = gather([options.data], options.texts, models[0].codebook)
+    from capthemes.answers import answerer
+    from capthemes.codebook import Codebook
+    from capthemes.model import DEFAULT
+    from capthemes.scoring import annotators_of, check_codebooks, gold_of, report
+    from capthemes.store import data_name, write_text
+
+    console, book = open_console(), Codebook.load(options.codebook)
+    named = [*options.models, *options.model] or [DEFAULT]
+    asked = [answerer(name, book, trusted=options.trusted) for name in named]
+    check_codebooks(asked)
+    gold, left_out = gold_of(options.data, options.texts, asked[0].codebook)
     for line in left_out:
         sys.stderr.write(f"capthemes: {line}\n")
-    name = data_name(options.data)
-    signatures = []
-    for model in models:
-        entries = scores(model, data[options.data], name, options.seed)
-        for table in _score_tables(model.id, entries):
+    by_annotator = annotators_of(options.data, asked[0].codebook)
+    reports = [report(who, gold, data_name(options.data), options.seed, by_annotator) for who in asked]
+    for found in reports:
+        for table in _tables(found):
             console.print(table, highlight=False)
-        signatures += [entry["signature"] for entry in entries]
-    for signature in signatures:
-        console.print(signature, highlight=False, markup=False, soft_wrap=True)
+            console.print()
+    for found in reports:
+        console.print(str(found.slices["all"].signature), highlight=False, markup=False, soft_wrap=True)
+    if options.output:
+        rows = [asdict(found) for found in reports]
+        write_text(options.output, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    if options.plots:
+        from capthemes.plots import draw
+
+        for path in draw(
+            {r.name: r.evaluation for r in reports}, options.plots, asked[0].codebook, options.plot_labels
+        ):
+            console.print(f"drew {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _score_tables(model: str, entries: Sequence[Mapping[str, Any]]) -> Iterator["Table"]:
-    """A model's scores, a column for each language, and by theme on all paragraphs."""
-    from capthemes.card import OVERALL, interval
+def _tables(report: "Report") -> Iterator["Table"]:
+    yield _overall(report)
+    yield _by_theme(report.evaluation)
+    if len(report.slices) > 1:
+        yield _by_slice(report)
+    if report.standing:
+        yield _standing(report)
 
-    overall = plain_table()
-    overall.add_column(model)
-    for entry in entries:
-        data = entry["data"].removeprefix(f"{entries[0]['data']}, ")
-        overall.add_column(f"{data}\n{entry['paragraphs']} paragraphs", overflow="fold")
-    for part, title in OVERALL.items():
-        overall.add_row(title, *(interval(entry[part]) for entry in entries))
-    overall.add_row("ECE", *(f"{entry['ece']:.2f}" for entry in entries), end_section=True)
-    yield overall
-    themes = plain_table()
-    for column in ("theme", "gold", "precision", "recall", "F1", "AP", "ECE"):
-        themes.add_column(column, justify="left" if column == "theme" else "right", no_wrap=True)
-    for theme, s in entries[0]["themes"].items():
-        parts = [f"{s[part]:.2f}" for part in ("precision", "recall", "average_precision", "ece")]
-        themes.add_row(theme, str(s["support"]), *parts[:2], interval(s["f1"]), *parts[2:])
-    yield themes
+
+def _overall(report: "Report") -> "Table":
+    """All scores; those that nothing tells are left out."""
+    found = report.evaluation
+    table = plain_table()
+    table.add_column(report.name, overflow="fold")
+    table.add_column(f"{report.data}, {found.paragraphs:,} paragraphs", overflow="fold")
+    for part, title in TITLES.items():
+        if getattr(found, part) is not None:
+            table.add_row(title, str(getattr(found, part)))
+    return table
+
+
+def _by_theme(found: "Evaluation") -> "Table":
+    table = _columns("theme", "gold", "precision", "recall", "F1", "AP", "ECE")
+    for theme, s in found.themes.items():
+        values = [_value(s.precision), _value(s.recall), str(s.f1), _value(s.average_precision), _value(s.ece)]
+        table.add_row(theme, str(s.support), *values)
+    return table
+
+
+def _by_slice(report: "Report") -> "Table":
+    table = _columns("slice", "paragraphs", "theme micro-F1", "theme and stance, F1")
+    for name, scored in report.slices.items():
+        end_to_end = scored.evaluation.theme_stance_f1
+        table.add_row(name, f"{scored.evaluation.paragraphs:,}", str(scored.evaluation.micro_f1), _shown(end_to_end))
+    return table
+
+
+def _standing(report: "Report") -> "Table":
+    """Raters in rows, best first, annotators in columns."""
+    annotators = sorted({other for against in report.standing.values() for other in against})
+    table = _columns("themes, micro-F1 against", *annotators)
+    means = {rater: sum(s.value for s in got.values()) / len(got) for rater, got in report.standing.items()}
+    for rater in sorted(means, key=lambda rater: -means[rater]):
+        table.add_row(rater, *(_shown(report.standing[rater].get(other)) for other in annotators))
+    return table
+
+
+def _columns(first: str, *others: str) -> "Table":
+    table = plain_table()
+    table.add_column(first, overflow="fold")
+    for column in others:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _shown(score: "Score | None") -> str:
+    return "-" if score is None else str(score)
+
+
+def _value(score: "Score | None") -> str:
+    return "-" if score is None else f"{score.value:.2f}"

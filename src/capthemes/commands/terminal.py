@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from capthemes.errors import InputError
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 QUIET_SECONDS = 1.0  # a progress bar appears only on work longer than this
+ANSWERERS = (
+    "a bundled model, a model's folder, module:function (texts to labels), a jsonl file of predictions (id, labels), "
+    "or a model of transformers: its folder, or hf:NAME"
+)
 
 
 def open_console() -> "Console":
@@ -94,6 +98,11 @@ def check_new(path: Path) -> None:
         raise InputError(f"{path} exists; choose another name, or remove it")
 
 
-def data_name(data: str) -> str:
-    """What signatures call a set or file: its last two parts, without an ending."""
-    return "/".join(PurePath(data.removesuffix(".jsonl")).parts[-2:]) or data
+def add_data(command: argparse.ArgumentParser) -> None:
+    """The arguments that evaluate and compare share."""
+    add = command.add_argument
+    add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set as written/test")
+    add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
+    add("--codebook", type=Path, help="for a MODEL that has none of its own")
+    add("--trusted", nargs="+", default=[], metavar="TYPE", help="types that a saved pipeline may load")
+    add("--seed", type=int, default=0, help="of the bootstrap")

@@ -5,7 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from capthemes.commands.terminal import Commands, data_name, open_console
+from capthemes.commands.terminal import Commands, open_console
+from capthemes.store import data_name
 
 
 def add(commands: Commands) -> None:

@@ -1,0 +1,163 @@
+"""Tables and pictures of what the peers reached, rendered from their results into benchmarks/README.md."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.quality import LANGUAGES, PEERS, RESULTS, data_now, measure
+from benchmarks.sheet import filled
+from capthemes.codebook import Codebook
+from capthemes.comparison import compared, holm
+from capthemes.metrics import Score
+from capthemes.tallies import f1
+
+ROOT = Path(__file__).parents[1]
+SHEET = ROOT / "benchmarks" / "README.md"
+PLOTS = ROOT / "benchmarks" / "plots"
+CURVE = ROOT / "benchmarks" / "results" / "data.json"
+OURS = ("accurate", "fast")
+REAL = ("real/dev", "references/test")
+COLUMNS = {
+    "real/dev, English": "real/dev English",
+    "real/dev, Chinese": "real/dev Chinese",
+    "references/test": "references/test",
+    "written/test": "written/test",
+}
+SHOWN = ("accurate", "fast", "tfidf", "fasttext")  # in pictures by theme, where all would hide one another
+
+
+def results() -> dict[str, dict[str, Any]]:
+    """Name -> what was measured of a peer, the best on published paragraphs first."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    return dict(sorted(found.items(), key=lambda item: -item[1]["scores"]["references/test"]["micro_f1"]["value"]))
+
+
+def run(real: Path | None, only: Sequence[str] = (), peer: Sequence[Path] = (), nli: str | None = None) -> None:
+    """Measure the peers named, or all, and render. Without published text, what was measured is rendered anew."""
+    if real is not None:
+        measure(real, only, peer, nli)
+    render()
+
+
+def render() -> None:
+    """Fill the sheet and draw the pictures."""
+    SHEET.write_text(rendered(SHEET.read_text(encoding="utf-8")), encoding="utf-8")
+    draw()
+
+
+def rendered(sheet: str) -> str:
+    found = results()
+    parts = {"quality": _scores(found), "leads": _leads(found), "settings": _settings(found)}
+    return filled(sheet, {name: list(lines) for name, lines in parts.items()})
+
+
+def fingerprint() -> str:
+    """Of all that the pictures are made of."""
+    files = [*sorted(RESULTS.glob("*.json")), CURVE]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def draw() -> None:
+    """The pictures of benchmarks/plots, each marked with the fingerprint of its figures."""
+    from capthemes import plots
+
+    PLOTS.mkdir(exist_ok=True)
+    found, data = results(), "references/test"
+    shown = {found[name]["title"].replace("`", ""): found[name] for name in SHOWN if name in found}
+    names = plots.theme_names(Codebook.load())
+    by_theme = {t: {k: (n, Score(**s)) for k, (n, s) in r["themes"][data].items()} for t, r in shown.items()}
+    said = {title: r["reliability"][data] for title, r in shown.items() if r["reliability"][data]}
+    stances = {title: r["stances"][data] for title, r in shown.items() if r["stances"][data]}
+    timed = [r for r in found.values() if "per_core_second" in r]
+    paces = {r["title"].replace("`", ""): (r["per_core_second"], _score(r, data, "micro_f1")) for r in timed}
+    curve: dict[str, list[tuple[int, float]]] = {}
+    for row in json.loads(CURVE.read_text(encoding="utf-8"))["curve"]:
+        curve.setdefault(row["trained_on"], []).append((row["paragraphs"], row["micro_f1"]))
+    figures = {
+        "themes": plots.forest(by_theme, names),
+        "reliability": plots.reliability(said),
+        "stances": plots.confusions(stances, list(Codebook.load().stances)),
+        "speed": plots.speed(paces, f"theme micro-F1, {data}", "of one core"),
+        "curve": plots.learning_curve(curve, "theme micro-F1, real/dev"),
+    }
+    for name, figure in figures.items():
+        plots.save(figure, PLOTS / f"{name}.png", fingerprint())
+
+
+def _score(result: dict[str, Any], data: str, part: str) -> Score:
+    return Score(**result["scores"][data][part])
+
+
+def _scores(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    last = ("theme and stance, references/test", "paragraphs a core-second", "trained on")
+    yield f"| | {' | '.join([*COLUMNS.values(), *last])} |"
+    yield "|---" * (len(COLUMNS) + 4) + "|"
+    now = data_now()
+    for result in found.values():
+        end = result["scores"]["references/test"]["theme_stance_f1"]
+        cells = [str(_score(result, data, "micro_f1")) for data in COLUMNS]
+        cells += [str(Score(**end)) if end else "-", _pace(result), _trained_on(result, now)]
+        yield f"| {result['title']} | {' | '.join(cells)} |"
+    missing = [f"`{path.parent.name}`" for path in sorted(PEERS.glob("*/peer.yaml")) if path.parent.name not in found]
+    if missing:
+        yield ""
+        yield f"Not measured yet: {', '.join(missing)}; what stands below is said of the others only."
+
+
+def _pace(result: dict[str, Any]) -> str:
+    return f"{result['per_core_second']:,.0f}" if "per_core_second" in result else "-"
+
+
+def _trained_on(result: dict[str, Any], now: str) -> str:
+    count = f"{result['trained_on']:,}" if result["trained_on"] else "none"
+    return count if result["data"] == now else f"{count}, before the sets changed"
+
+
+def _leads(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Ours less each peer, on published paragraphs; p after Holm's correction for all of a column."""
+    ours = next((name for name in found if name in OURS), None)
+    if ours is None:
+        return
+    peers = [name for name in found if name not in OURS]
+    columns = [f"{data}, {language}" for data in REAL for language in LANGUAGES]
+    tested = {data: _tested(found, ours, peers, data) for data in columns}
+    yield f"| `{ours}` less | {' | '.join(columns)} |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for place, name in enumerate(peers):
+        cells = []
+        for data in columns:
+            value, low, high, p = tested[data][place]
+            cells.append(f"{value:+.2f} [{low:+.2f}, {high:+.2f}], p {'< 0.001' if p < 0.001 else f'{p:.3f}'}")
+        yield f"| {found[name]['title']} | {' | '.join(cells)} |"
+    behind = [
+        f"{found[name]['title']} on {data}"
+        for data in columns
+        for name, (_, low, *_) in zip(peers, tested[data], strict=True)
+        if low <= 0
+    ]
+    yield ""
+    yield (
+        f"The difference's interval is not above zero against: {'; '.join(behind)}."
+        if behind
+        else "Every difference's interval is above zero."
+    )
+
+
+def _tested(found: dict[str, Any], ours: str, peers: list[str], data: str) -> list[tuple[float, float, float, float]]:
+    sums = {name: np.array(found[name]["counts"][data], dtype=float) for name in (ours, *peers)}
+    same = [name for name in peers if sums[name].shape == sums[ours].shape]
+    if same != peers:
+        raise ValueError(f"{set(peers) - set(same)} was scored on other documents of {data}; measure it anew")
+    tested = [compared(np.stack([sums[name], sums[ours]]), f1) for name in peers]
+    return [(d.value, d.low, d.high, float(p)) for d, p in zip(tested, holm([d.p for d in tested]), strict=True)]
+
+
+def _settings(found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for result in found.values():
+        tried = f" Best of {len(result['searched'])}: " if result["searched"] else " " if result["settings"] else ""
+        chosen = ", ".join(f"{key} {value}" for key, value in result["settings"].items())
+        yield f"- {result['title']}: {result['what']}{tried}{chosen}{'.' if tried else ''}"

@@ -1,0 +1,143 @@
+"""Whoever can be asked: functions, files, estimators, models of transformers."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import capthemes
+from capthemes.answers import answerer
+from capthemes.codebook import Codebook
+from capthemes.errors import AnnotationError, CapthemesError, InputError, ModelError
+from capthemes.records import Label, Probabilities
+
+
+@pytest.fixture
+def book(land_codebook) -> Codebook:
+    return Codebook.load(land_codebook)
+
+
+def labels(who, gold, book):
+    return list(answerer(who, book).ask(gold).labels)
+
+
+def test_a_function_answers_names_objects_or_labels(book, land_paragraphs):
+    gold = land_paragraphs[:2]
+    wanted = [(Label("farmland"),), ()]
+    assert labels(lambda texts: [["farmland"], []], gold, book) == wanted
+    assert labels(lambda texts: [[{"theme": "farmland"}], []], gold, book) == wanted
+    assert labels(lambda texts: [(Label("farmland", probability=0.9),), ()], gold, book) == wanted
+    full = [[{"theme": "farmland", "stance": "critical", "voice": "author"}], []]
+    assert labels(lambda texts: full, gold, book)[0] == (Label("farmland", "critical", "author"),)
+
+
+def test_a_function_may_answer_with_probabilities(book, land_paragraphs):
+    said = Probabilities(book.names, (), (), np.array([[0.9, 0.1], [0.2, 0.4]]))
+    found = answerer(lambda texts: said, book).ask(land_paragraphs[:2])
+    assert [[x.theme for x in row] for row in found.labels] == [["industrial_land"], []]
+    assert found.probabilities.theme[0, 0] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([["farmland"]], "answers 1 for 2 texts"),
+        (7, "answers a int for 2 texts"),
+        (["farmland", "farmland"], "text 0: 'farmland' is no list of labels"),
+        ([["weather"], []], "text 0: label .* has no theme of the codebook"),
+        ([[], ["farmland", "farmland"]], "text 1: a theme stands twice"),
+        ([[], [{"theme": "farmland", "stance": "odd"}]], "stance 'odd' is none of"),
+    ],
+)
+def test_what_a_function_must_not_answer(book, land_paragraphs, answer, message):
+    with pytest.raises(CapthemesError, match=message):
+        answerer(lambda texts: answer, book).ask(land_paragraphs[:2])
+
+
+def test_a_function_of_a_module_here(tmp_path, monkeypatch, book, land_paragraphs):
+    (tmp_path / "three_lines.py").write_text("def predict(texts):\n    return [['farmland'] for _ in texts]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    who = answerer("three_lines:predict", book)
+    assert who.name == "three_lines:predict"
+    assert who.ask(land_paragraphs).labels[0] == (Label("farmland"),)
+    for name in ("three_lines:none", "no_such_module:predict", "three_lines:__name__"):
+        with pytest.raises(ModelError, match=name):
+            answerer(name, book)
+
+
+def test_a_fitted_estimator(book, land_paragraphs, options):
+    truth = [[int(any(x.theme == name for x in p.labels)) for name in book.names] for p in land_paragraphs]
+    fitted = options["pipeline"]["estimator"].fit([p.text for p in land_paragraphs], np.array(truth))
+    report = capthemes.evaluate(fitted, land_paragraphs, codebook=book)
+    assert report.name == "Pipeline"
+    assert report.evaluation.micro_f1.value > 0.9
+    assert report.evaluation.average_precision.value > 0.9
+
+
+def written(path: Path, rows) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_a_file_of_predictions_in_any_order(tmp_path, book, land_paragraphs):
+    rows = [{"id": p.id, "labels": [{"theme": x.theme, "stance": x.stance} for x in p.labels]} for p in land_paragraphs]
+    found = answerer(written(tmp_path / "p.jsonl", rows[::-1]), book).ask(land_paragraphs)
+    assert [{x.theme for x in row} for row in found.labels] == [{x.theme for x in p.labels} for p in land_paragraphs]
+    assert found.probabilities is None
+    assert found.name.startswith("p@")
+    with_p = [{**row, "probabilities": {"industrial_land": 0.5, "farmland": i / 40}} for i, row in enumerate(rows)]
+    found = answerer(written(tmp_path / "q.jsonl", with_p), book).ask(land_paragraphs)
+    assert found.probabilities.theme[:, 1] == pytest.approx(np.arange(40) / 40)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"id": "p0", "labels": []}], r"p.jsonl: no row for 1 of 2 paragraphs, as 'p1'"),
+        ([{"id": "p0", "labels": []}] * 2, "p.jsonl:2: id 'p0' stands twice"),
+        ([{"id": "p0"}], "p.jsonl:1: a prediction needs an 'id' and 'labels'"),
+        ([{"id": "p0", "labels": ["weather"]}], "p.jsonl:1: label .* has no theme"),
+        ([{"id": "p0", "labels": [], "probabilities": {"farmland": 1}}], "lack a number for theme 'industrial_land'"),
+        ([{"id": "p0", "labels": [], "probabilities": {"industrial_land": 2, "farmland": 1}}], "from 0 to 1"),
+    ],
+)
+def test_a_file_that_does_not_fit(tmp_path, book, land_paragraphs, rows, message):
+    with pytest.raises((InputError, AnnotationError), match=message):
+        answerer(written(tmp_path / "p.jsonl", rows), book).ask(land_paragraphs[:2])
+
+
+def test_a_model_of_language_inference_is_asked_the_codebooks_sentences(options, book, land_paragraphs):
+    found = answerer(options["zeroshot"]["encoder"], book).ask(land_paragraphs[:2])
+    assert found.name.startswith("hf:")
+    assert found.probabilities.stance.shape == (2, 2, 2)
+
+
+def test_a_classifier_whose_labels_are_themes(tiny_encoder, tmp_path, book, land_paragraphs):
+    import transformers
+
+    def save(names: dict[int, str], **more) -> str:
+        config = transformers.BertConfig.from_pretrained(tiny_encoder, id2label=names, **more)
+        config.label2id = {v: k for k, v in names.items()}
+        transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "c")
+        transformers.BertTokenizerFast.from_pretrained(tiny_encoder).save_pretrained(tmp_path / "c")
+        return str(tmp_path / "c")
+
+    found = answerer(save({0: "Farmland", 1: "other"}), book).ask(land_paragraphs[:3]).probabilities
+    assert (found.theme[:, 0] == 0).all()
+    assert (found.theme[:, 1] > 0).all()
+    one = save({0: "farmland", 1: "industrial land"}, problem_type="single_label_classification")
+    assert answerer(f"hf:{one}", book).ask(land_paragraphs[:3]).probabilities.theme.sum(axis=1) == pytest.approx(1)
+    with pytest.raises(ModelError, match="neither entailment nor themes"):
+        answerer(save({0: "sports", 1: "arts"}), book)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        answerer(f"hf:{tmp_path / 'none'}", book)
+
+
+def test_what_cannot_be_asked(book):
+    with pytest.raises(InputError, match="7 cannot be asked"):
+        answerer(7, book)
+    with pytest.raises(ModelError, match="no model 'slow'"):
+        answerer("slow", book)

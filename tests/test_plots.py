@@ -1,0 +1,73 @@
+"""Pictures: they are drawn whole, and no glyph is missing (a missing one is a warning, and so an error)."""
+
+import matplotlib
+import pytest
+
+from capthemes import plots
+from capthemes.codebook import Codebook
+from capthemes.errors import InputError
+from capthemes.metrics import Score
+
+
+@pytest.fixture(autouse=True)
+def _own_settings():
+    with matplotlib.rc_context():
+        yield
+
+
+def score(value: float) -> Score:
+    return Score(value, value - 0.1, value + 0.1)
+
+
+def pictures(names, models=("one", "two", "模型")):
+    """Every kind of picture, of made-up scores."""
+    themes = {theme: (10 + i, score(0.3 + i / 40)) for i, theme in enumerate(names)}
+    stances = ["supportive", "critical"]
+    return {
+        "forest": plots.forest(dict.fromkeys(models, themes), names),
+        "reliability": plots.reliability({m: [(50, 0.1, 0.2), (5, 0.9, 0.8)] for m in models}),
+        "stances": plots.confusions({m: [("supportive", "critical", 3)] for m in models}, stances),
+        "speed": plots.speed({m: (10.0**i, score(0.5)) for i, m in enumerate(models)}, "F1", "one core"),
+        "curve": plots.learning_curve({m: [(500, 0.4), (1000, 0.5)] for m in models}, "F1"),
+    }
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_picture_is_drawn_with_all_its_glyphs(tmp_path, lang):
+    models = ("one", "two") if plots.font_for("模型") is None else ("one", "two", "模型")
+    for name, figure in pictures(plots.theme_names(Codebook.load(), lang), models).items():
+        plots.save(figure, tmp_path / f"{name}.png", "made of nothing")
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+        assert plots.described(tmp_path / f"{name}.png") == "made of nothing"
+
+
+def test_without_a_font_the_themes_have_their_english_names(monkeypatch, tmp_path):
+    monkeypatch.setattr(plots, "font_for", lambda text: None)
+    names = plots.theme_names(Codebook.load(), "zh")
+    assert names["value_chain_upgrading"] == "value chain upgrading"
+    plots.save(pictures(names, ("one",))["forest"], tmp_path / "p.png")
+
+
+def test_a_font_is_named_only_if_it_has_every_glyph():
+    assert plots.font_for("abc") is not None
+    assert plots.font_for("a\U0010fffd") is None
+    chinese = plots.font_for("产能过剩")
+    names = plots.theme_names(Codebook.load(), "zh")
+    assert (names["overcapacity"] == "产能过剩") == (chinese is not None)
+
+
+def test_a_glyph_that_no_font_has_is_an_error_here(tmp_path):
+    figure = plots.forest({"one": {"t": (1, score(0.5))}}, {"t": "\U0010fffd"})
+    with pytest.raises(UserWarning, match=r"Glyph .* missing"):
+        plots.save(figure, tmp_path / "p.png")
+
+
+def test_the_forest_leaves_out_what_gold_never_has_and_the_commonest_theme_is_on_top():
+    names = {"a": "a", "b": "b"}
+    axes = plots.forest({"m": {"a": (5, score(0.5)), "b": (9, score(0.6)), "c": (0, score(0.2))}}, names)
+    assert [tick.get_text() for tick in axes.axes[0].get_yticklabels()] == ["a (5)", "b (9)"]
+
+
+def test_another_language_is_refused():
+    with pytest.raises(InputError, match="no names of themes in 'fr'"):
+        plots.theme_names(Codebook.load(), "fr")

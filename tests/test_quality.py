@@ -1,0 +1,136 @@
+"""The benchmark of the field's methods: peers of one yaml and one function, and sheets that are not stale."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from benchmarks import quality, standings
+from benchmarks.heads import AbsentError, heads
+
+from capthemes import annotations, plots
+from capthemes.codebook import Codebook
+from capthemes.records import Probabilities, theme_matrix
+
+PEERS = sorted(path.name for path in quality.PEERS.iterdir() if (path / "peer.yaml").is_file())
+
+
+@pytest.fixture(scope="module")
+def starter():
+    return annotations.paragraphs("starter")
+
+
+@pytest.fixture(scope="module")
+def data(starter):
+    return quality.Data(starter[:300], starter[300:450], {"real/dev": starter[450:600]})
+
+
+def test_every_peer_of_the_issue_is_there():
+    assert set(PEERS) == {
+        *("majority", "keywords", "dictionary", "tfidf", "fasttext", "static", "frozen", "setfit", "trainer"),
+        *("sentences", "nli", "fast", "accurate"),
+    }
+    for name in PEERS:
+        peer = quality.Peer.load(quality.PEERS / name)
+        assert peer.title
+        assert peer.what.endswith(".")
+        assert all(len(values) > 1 for values in peer.grid.values())
+    assert next(quality.Peer.load(quality.PEERS / "tfidf").settings()) == {"C": 3, "words": 1}
+
+
+def test_the_dictionary_has_every_theme_in_both_languages():
+    fit = quality.Peer.load(quality.PEERS / "dictionary").fit
+    found = fit([], {"per_length": False})(["Price-wars rage, and price wars; 内卷", "subsidies", "nothing"])
+    hits = {name: p for name, p in zip(Codebook.load().names, found.theme.T, strict=True) if p.any()}
+    assert set(hits) == {"involution", "state_support"}
+    assert hits["involution"] == pytest.approx([3 / 4, 0, 0])
+    per_length = fit([], {"per_length": True})(["one two three subsidies"]).theme
+    assert per_length.max() == pytest.approx(25 / 26)
+
+
+def test_the_majority_is_one_label(starter):
+    answer = quality.Peer.load(quality.PEERS / "majority").fit(starter, {})(["a", "b"])
+    assert answer[0] == answer[1] == [{"theme": "value_chain_upgrading", "stance": "supportive", "voice": "author"}]
+
+
+def test_words_and_runs_of_ideographs(starter):
+    from benchmarks.quality import Peer
+
+    tokens = Peer.load(quality.PEERS / "tfidf").fit.__globals__["tokens"]
+    assert list(tokens("Cut steel 产能 now", 2)) == ["cut", "cut steel", "steel", "产", "能", "产能", "now"]
+    assert list(tokens("a b", 1)) == ["a", "b"]
+
+
+def test_heads_learn_what_is_there_to_learn(starter):
+    book, part = Codebook.load(), starter[:200]
+    X = theme_matrix(part, book.names).astype(float)
+    found = heads(X, part, 100.0)(X)
+    assert ((found.theme > 0.5) == X.astype(bool)).all()
+    assert found.stance.sum(axis=2) == pytest.approx(1)
+    assert found.voice.shape == (200, 16, 2)
+
+
+def test_a_peer_is_searched_trained_decided_and_scored(data, monkeypatch):
+    monkeypatch.setattr(quality, "SEARCH_FOLDS", 3)
+    asked = []
+
+    def fit(training, settings):
+        asked.append((len(training), settings))
+        by_text = {p.text: p for p in [*data.training, *data.dev, *data.scored["real/dev"]]}
+        book = Codebook.load()
+
+        def predict(texts):
+            truth = theme_matrix([by_text[text] for text in texts], book.names)
+            told = truth if settings["awake"] else np.zeros_like(truth)
+            return Probabilities(book.names, (), (), 0.1 + 0.8 * told)
+
+        return predict
+
+    peer = quality.Peer("p", "P", "knows.", fit, {"awake": [False, True]}, {"more": 1}, 100)
+    result = quality.measured(peer, data)
+    assert result["settings"] == {"awake": True, "more": 1}
+    assert [row["micro_f1"] for row in result["searched"]] == [pytest.approx(result["searched"][0]["micro_f1"]), 1]
+    assert [size for size, _ in asked] == [100, 100, 300]
+    assert result["scores"]["real/dev"]["micro_f1"]["value"] == 1
+    assert result["scores"]["real/dev"]["theme_stance_f1"] is None
+    assert np.sum(result["counts"]["real/dev"], axis=0).tolist()[1:] == [0, 0]
+    assert len(result["counts"]["real/dev, Chinese"]) < len(result["counts"]["real/dev"])
+
+
+def test_a_three_line_peer_is_measured_from_its_folder(data, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "peer.yaml").write_text("title: Mine\nwhat: Says nothing.\n")
+    (folder / "peer.py").write_text("def fit(training, settings):\n    return lambda texts: [[] for _ in texts]\n")
+    monkeypatch.setattr(quality.Data, "gather", classmethod(lambda cls, real: data))
+    monkeypatch.setattr(quality, "RESULTS", tmp_path / "results")
+    quality.measure(tmp_path, ["mine", "nli"], [folder], None)
+    shown = capsys.readouterr().out
+    assert "mine: " in shown
+    assert "nli: skipped, no language-inference model at hand" in shown
+    result = json.loads((tmp_path / "results" / "mine.json").read_text(encoding="utf-8"))
+    assert result["scores"]["real/dev"]["exact"]["value"] > 0
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["mine.json"]
+
+
+def test_nothing_of_the_texts_is_kept(data):
+    peer = replace(quality.Peer.load(quality.PEERS / "keywords"), grid={})
+    kept = json.dumps(quality.measured(peer, data), ensure_ascii=False)
+    assert not any(p.text[:20] in kept or p.id in kept for p in data.scored["real/dev"])
+
+
+def test_an_nli_model_that_is_not_there_is_told_of():
+    with pytest.raises(AbsentError, match="--nli"):
+        quality.Peer.load(quality.PEERS / "nli").fit([], {"encoder": None})
+
+
+def test_the_tables_show_what_was_measured_last():
+    sheet = standings.SHEET.read_text(encoding="utf-8")
+    assert standings.rendered(sheet) == sheet, "python -m benchmarks quality"
+    assert "| Keyword list |" in sheet
+    assert all(f"| {found['title']} |" in sheet for found in standings.results().values())
+
+
+@pytest.mark.parametrize("name", ["themes", "reliability", "stances", "speed", "curve"])
+def test_the_pictures_show_what_was_measured_last(name):
+    assert plots.described(standings.PLOTS / f"{name}.png") == standings.fingerprint(), "python -m benchmarks quality"
