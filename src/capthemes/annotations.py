@@ -171,7 +171,7 @@ def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
             where = f"{path}:{number}"
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise AnnotationError(f"{where}: not JSON ({error}); mend or remove the line") from None
             if not isinstance(row, dict):
                 raise AnnotationError(f"{where}: a row must be a JSON object, not {row!r:.60}")

@@ -125,7 +125,7 @@ def _sections(text: str) -> dict[str, list[tuple[int, str]]]:
 def _version(path: Path, text: str) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("# "):
-            if found := re.search(r"version (\d+)\s*$", line):
+            if found := re.search(r"version (\d{1,9})\s*$", line):
                 return int(found[1])
             raise CodebookError(
                 f"{path}:{number}: the title {line!r} must end in a version, as '# Codebook, version 1'"
@@ -141,7 +141,7 @@ def _themes(path: Path, text: str) -> tuple[Theme, ...]:
     under = _cells(lines[header + 1][1]) if header + 1 < len(lines) else []
     if not under or not all(re.fullmatch(":?-+:?", cell) for cell in under):
         raise CodebookError(f"{path}:{lines[header][0] + 1}: under the header of the table goes |---|---|---|---|")
-    themes: list[Theme] = []
+    themes: dict[str, Theme] = {}
     ended = False
     for number, line in lines[header + 2 :]:
         if line.startswith("#"):
@@ -163,12 +163,12 @@ def _themes(path: Path, text: str) -> tuple[Theme, ...]:
             raise CodebookError(f"{path}:{number}: theme {cells[0]!r} must be one `name` of letters, digits and _")
         if empty := next((column for column, cell in zip(COLUMNS, cells, strict=True) if not cell), None):
             raise CodebookError(f"{path}:{number}: theme {name[1]!r} has nothing under {empty!r}; fill the cell")
-        if any(theme.name == name[1] for theme in themes):
+        if name[1] in themes:
             raise CodebookError(f"{path}:{number}: theme {name[1]!r} stands in the table twice; remove one row")
-        themes.append(Theme(name[1], *cells[1:]))
+        themes[name[1]] = Theme(name[1], *cells[1:])
     if not themes:
         raise CodebookError(f"{path}:{lines[header][0]}: the table of themes has no rows; add one for each theme")
-    return tuple(themes)
+    return tuple(themes.values())
 
 
 def _cells(line: str) -> list[str]:
@@ -192,7 +192,7 @@ def _values(path: Path, lines: list[tuple[int, str]]) -> dict[str, str]:
 def _numbered(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     expected = 1
     for number, line in lines:
-        found = re.match(r"(\d+)\.\s+(.+)", line)
+        found = re.match(r"(\d{1,9})\.\s+(.+)", line)
         if found is None:
             continue
         if int(found[1]) != expected:

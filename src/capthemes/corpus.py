@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from capthemes.errors import InputError
+from capthemes.inflation import batches
 from capthemes.records import Paragraph
 from capthemes.text import paragraphs
 
@@ -30,7 +31,22 @@ ENDINGS = {
 OUTPUTS = ("parquet", "jsonl", "csv")
 SHARD_BYTES = 16 << 20
 SHARD_FILES = 500
+ROWS = 4096  # of parquet, read at once
 STANDARD_INPUT = Path("-")
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # how a cell begins that is run, by OWASP's list
+LONGEST_NUMBER = 40  # characters
 OWN_COLUMNS = frozenset(
     (
         "id",
@@ -140,7 +156,7 @@ def write_table(table: "pyarrow.Table", path: Path, form: str) -> None:
 def _write_csv(table: "pyarrow.Table", file: TextIO) -> None:
     kept = [name for name in table.column_names if name != "labels"]
     writer = csv.writer(file)
-    writer.writerow([*kept, "theme", "stance", "voice", "probability"])
+    writer.writerow([*map(_cell, kept), "theme", "stance", "voice", "probability"])
     for row in _rows(table):
         for label in row["labels"] or [{}]:
             parts = [label.get(part) for part in ("theme", "stance", "voice", "probability")]
@@ -148,8 +164,18 @@ def _write_csv(table: "pyarrow.Table", file: TextIO) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """A csv cell: lists and objects as JSON."""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
+    """A csv cell: lists and objects as JSON, and an apostrophe before a string that would run as a formula."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) and not _is_number(value) else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text[:LONGEST_NUMBER])
+    except ValueError:
+        return False
+    return len(text) <= LONGEST_NUMBER
 
 
 def _rows(table: "pyarrow.Table") -> Iterator[dict[str, Any]]:
@@ -285,13 +311,14 @@ def _read_parquet(shard: Shard) -> Iterator[Paragraph]:
     path = shard.files[0]
     try:
         file = pyarrow.parquet.ParquetFile(path)
+        groups = list(range(shard.start, shard.stop or file.num_row_groups))
         number = sum(file.metadata.row_group(group).num_rows for group in range(shard.start))
         names = file.schema_arrow.names
         if shard.source.text not in names:
             raise _no_column(path, shard.source.text, names)
         if len(set(names)) < len(names):
             raise InputError(f"{path}: two columns have one name ({', '.join(names)}); rename one")
-        for batch in file.iter_batches(row_groups=list(range(shard.start, shard.stop or file.num_row_groups))):
+        for batch in batches(path, ROWS, groups):
             for row in batch.to_pylist():
                 number += 1
                 yield from _rows_of(shard, path, row, number)

@@ -107,7 +107,7 @@ def _shipped(model: Model) -> Model:
     """The model as it comes back from its folder: weights rounded as they are saved, and its fingerprint known."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(folder)
-        own = {"trusted": True} if model.family_name == "pipeline" else {}  # made by the caller a moment ago
+        own = {"trusted": True} if model.family_name in ("pipeline", "zeroshot") else {}  # the caller's, a moment ago
         return Model.load(folder, **own)
 
 

@@ -17,8 +17,10 @@ import numpy as np
 
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, ModelError
+from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, label_indices, softmax, theme_matrix
 from capthemes.text import HAN, normalise
+from capthemes.untrusted import read_json, read_tensors
 
 RUNS = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+(?:['’-][^\W_{HAN}]+)*")
 IDEOGRAPH = re.compile(f"[{HAN}]")
@@ -96,30 +98,18 @@ class Linear:
 
     @classmethod
     def load(cls, folder: Path, codebook: Codebook) -> Self:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-            tensors = load_file(folder / "linear.safetensors")
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ModelError(
-                f"{folder}: the linear family's files cannot be read ({error}); fetch them anew"
-            ) from error
+        vocabulary = read_json(folder / "vocabulary.json", ENDINGS[".json"])
         if not isinstance(vocabulary, list) or not all(isinstance(gram, str) for gram in vocabulary):
             raise ModelError(f"{folder / 'vocabulary.json'}: not a list of n-grams; fetch the model anew")
         T, S, V = len(codebook.names), len(codebook.stances), len(codebook.voices)
         shapes = {
-            "weights": (len(vocabulary), T + S + V),
-            "idf": (len(vocabulary),),
-            "bias": (T,),
-            "stance_bias": (T, S),
-            "voice_bias": (T, V),
+            "weights": ((len(vocabulary), T + S + V), "float16"),
+            "idf": ((len(vocabulary),), "float32"),
+            "bias": ((T,), "float32"),
+            "stance_bias": ((T, S), "float32"),
+            "voice_bias": ((T, V), "float32"),
         }
-        for name, shape in shapes.items():
-            if name not in tensors or tensors[name].shape != shape or not np.isfinite(tensors[name]).all():
-                raise ModelError(f"{folder / 'linear.safetensors'}: {name} must be finite, of shape {shape}")
-        return cls(codebook, vocabulary, tensors)
+        return cls(codebook, vocabulary, read_tensors(folder / "linear.safetensors", shapes, ENDINGS[".safetensors"]))
 
 
 def ngrams(text: str) -> Iterator[str]:

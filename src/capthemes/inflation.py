@@ -1,0 +1,86 @@
+"""Inflation: compressed files that come out far larger than they went in are read in bounded pieces, or refused."""
+
+import gzip
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from capthemes.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ALWAYS = 64 << 20  # bytes that any file may come out as
+TIMES = 1000  # a parquet file of repeated paragraphs comes out at a few hundred times its size, other text at ten
+LONGEST_LINE = 16 << 20
+PIECE = 32 << 20  # bytes of strings in one batch
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of a plain or gzip (.gz) file. Raises InputError, with file and line, for a line that never ends."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(line) > LONGEST_LINE:
+                raise InputError(f"{path}:{number}: a line of more than {LONGEST_LINE:,} bytes; mend or remove it")
+            yield line
+
+
+def check_parquet(path: Path, about: "pyarrow.parquet.FileMetaData") -> None:
+    """Raise InputError for a parquet file whose pages say that they come out at more than TIMES its size."""
+    whole = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+    _check(path, whole)
+
+
+def batches(path: Path, rows: int, groups: Sequence[int] | None = None) -> "Iterator[pyarrow.RecordBatch]":
+    """The rows of a parquet file in batches of at most `rows` rows and about PIECE bytes of strings.
+
+    A string that stands once in a dictionary and a million times in the rows is laid out batch by batch. Raises
+    InputError where all of them together come out at more than TIMES the size of the file, ArrowException for a
+    damaged one.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.parquet.read_schema(path)
+    flat = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+    file = pyarrow.parquet.ParquetFile(path, read_dictionary=flat, pre_buffer=False)
+    check_parquet(path, file.metadata)
+    whole = 0
+    for batch in file.iter_batches(rows, row_groups=groups):
+        for piece in _pieces(batch):
+            whole += _length(piece)
+            _check(path, whole)
+            columns = [
+                column.cast(schema.field(name).type) for name, column in zip(flat, piece.select(flat), strict=True)
+            ]
+            for name, column in zip(flat, columns, strict=True):
+                piece = piece.set_column(piece.schema.get_field_index(name), name, column)
+            yield piece
+
+
+def _pieces(batch: "pyarrow.RecordBatch") -> "Iterator[pyarrow.RecordBatch]":
+    if batch.num_rows < 2 or _length(batch) <= PIECE:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _pieces(batch.slice(0, half))
+    yield from _pieces(batch.slice(half))
+
+
+def _length(batch: "pyarrow.RecordBatch") -> int:
+    """Bytes of the strings of a batch's dictionaries, each as often as it stands in the rows."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    def of(column: Any) -> int:
+        lengths = compute.binary_length(column.dictionary).cast(pyarrow.int64())
+        return compute.sum(lengths.take(column.indices)).as_py() or 0
+
+    return sum(of(column) for column in batch.columns if pyarrow.types.is_dictionary(column.type))
+
+
+def _check(path: Path, whole: int) -> None:
+    if whole > ALWAYS + TIMES * path.stat().st_size:
+        raise InputError(f"{path}: comes out at {whole:,} bytes, more than {TIMES} times its size; write it anew")
