@@ -95,6 +95,8 @@ class Model:
         if tuple(decision.themes) != codebook.names:
             raise ModelError(f"{decision_path}: its themes are not those of {MANIFEST}; fetch the model anew")
         kind = family_class(content["family"])
+        if "trusted" not in inspect.signature(kind.load).parameters:
+            options.pop("trusted", None)  # nothing in such a family needs trust
         check_options(content["family"], kind.load, options)
         return cls(
             name=content["name"],
@@ -123,7 +125,8 @@ class Model:
 def load(name: str | Path = DEFAULT, **options: Any) -> Model:
     """Load a bundled model by name ("fast", the default), or any model by its folder. Raises ModelError.
 
-    `options` go to the model's family: engine="torch" or "onnx" to a transformer, trusted=[types] to a pipeline.
+    `options` go to the model's family: engine="torch" or "onnx" to a transformer; trusted=[...], the words of trust
+    that a pipeline needs for its types or a zeroshot model for the one it points to.
     """
     return Model.load(name, **options)
 

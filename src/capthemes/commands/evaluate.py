@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from capthemes.commands.terminal import Commands, data_name, open_console, plain_table
+from capthemes.commands.terminal import Commands, add_trust, data_name, open_console, plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +21,7 @@ def add(commands: Commands) -> None:
     add("--model", action="append", default=[], help="a bundled model or a model's folder; may be given again")
     add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
     add("--seed", type=int, default=0, help="of the bootstrap")
+    add_trust(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -32,7 +33,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from capthemes.training import gather
 
     console = open_console()
-    models = [load(name) for name in options.model or [DEFAULT]]
+    models = [load(name, trusted=options.trust) for name in options.model or [DEFAULT]]
     for model in models[1:]:
         if model.codebook != models[0].codebook:
             raise ModelError(f"{models[0].id} and {model.id} have different codebooks; evaluate them one by one")

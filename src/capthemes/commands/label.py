@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, Progress, open_console, plain_table
+from capthemes.commands.terminal import Commands, Progress, add_trust, open_console, plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +27,7 @@ def add(commands: Commands) -> None:
     add("--encoding", default="utf-8", help="of text files (default: utf-8), e.g. gb18030")
     add("--format", choices=formats, help="the inputs' format, where the ending does not tell")
     add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add_trust(label)
     label.set_defaults(run=_label)
 
 
@@ -37,7 +38,7 @@ def _label(options: argparse.Namespace) -> None:
     from capthemes.model import load
 
     console = open_console()
-    model = load(*([] if options.model is None else [options.model]))
+    model = load(*([] if options.model is None else [options.model]), trusted=options.trust)
     with Progress() as progress:
         summary = label_corpus(
             options.inputs,

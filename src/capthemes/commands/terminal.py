@@ -58,6 +58,12 @@ class Progress:
         self._bar.update(self._task, completed=done, description=f"labelling: {summary.paragraphs:,} paragraphs")
 
 
+def add_trust(command: argparse.ArgumentParser) -> None:
+    """The option by which a user says what a model may bring that is no data."""
+    shown = "a type that a model's pipeline asks for, or the model that it points to, as the error names it"
+    command.add_argument("--trust", action="append", default=[], metavar="NAME", help=f"{shown}; may be given again")
+
+
 def plain_table(**options: Any) -> "Table":
     """A table without lines."""
     from rich.table import Table

@@ -31,11 +31,11 @@ PART = 1 << 18  # numbers looked at together, so that they stay in a processor's
 
 
 def check(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The shapes of an ONNX file's weights by their names in the network, once all of it is found to be in order.
+    """The shapes of an ONNX file's weights by their names in the network, once all of it is in order.
 
     In order is one graph of standard operators without subgraphs, every value made before it is used, from `inputs`
-    to `outputs`; every tensor within the file, as long as its shape asks, and finite (a number without a shape may be infinite).
-    Raises ModelError, saying what is not.
+    to `outputs`; every tensor within the file, as long as its shape asks, and finite (a number without a shape may be
+    infinite). Raises ModelError, saying what is not.
     """
     try:
         model = _message(memoryview(content), MODEL, "model")
@@ -63,7 +63,10 @@ def _check_graph(graph: Message, inputs: Sequence[str], outputs: Sequence[str]) 
                 _tensor(tensor)
         if lost := [name for name in map(_text_of, node.get(1, [])) if name and name not in made]:
             raise ValueError(f"{lost[0]!r:.60} is used before it is made")
-        made.update(map(_text_of, node.get(2, [])))
+        fresh = {_text_of(name) for name in node.get(2, [])} - {""}
+        if again := made & fresh:
+            raise ValueError(f"{again.pop()!r:.60} is made twice")
+        made |= fresh
     if lost := [name for name in outputs if name not in made]:
         raise ValueError(f"{lost[0]!r} is never made")
     return {name.removesuffix(HALF): shape for name, shape in weights.items()}
