@@ -79,7 +79,7 @@ class Pipeline:
             if strange:
                 raise ModelError(
                     f"{path}: asks for types that are not trusted: {', '.join(strange)}; "
-                    f"if you know where it is from: load(..., trusted={strange})"
+                    f"if you know where it is from: load(..., trusted={strange}), or --trust for each"
                 )
             return cls(codebook, skops.load(path, trusted=asked))
         except ModelError:
