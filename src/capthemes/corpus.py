@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from capthemes.errors import InputError
-from capthemes.inflation import batches
+from capthemes.inflation import batches, footer
 from capthemes.records import Paragraph
 from capthemes.text import paragraphs
 
@@ -236,13 +236,7 @@ def _split_file(path: Path, root: Path, source: Source) -> Iterator[Shard]:
 
 def _row_groups(path: Path) -> Iterator[tuple[int, int]]:
     """Runs of row groups of about SHARD_BYTES."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        about = pyarrow.parquet.read_metadata(path)
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{path}: not a parquet file ({error}); write it anew") from None
+    about = footer(path)
     start, size = 0, 0
     for group in range(about.num_row_groups):
         size += about.row_group(group).total_byte_size
@@ -306,24 +300,18 @@ def _read_csv(shard: Shard) -> Iterator[Paragraph]:
 
 
 def _read_parquet(shard: Shard) -> Iterator[Paragraph]:
-    import pyarrow.parquet
-
     path = shard.files[0]
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-        groups = list(range(shard.start, shard.stop or file.num_row_groups))
-        number = sum(file.metadata.row_group(group).num_rows for group in range(shard.start))
-        names = file.schema_arrow.names
-        if shard.source.text not in names:
-            raise _no_column(path, shard.source.text, names)
-        if len(set(names)) < len(names):
-            raise InputError(f"{path}: two columns have one name ({', '.join(names)}); rename one")
-        for batch in batches(path, ROWS, groups):
-            for row in batch.to_pylist():
-                number += 1
-                yield from _rows_of(shard, path, row, number)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: a damaged parquet file ({error}); write it anew") from None
+    about = footer(path)
+    number = sum(about.row_group(group).num_rows for group in range(shard.start))
+    names = about.schema.to_arrow_schema().names
+    if shard.source.text not in names:
+        raise _no_column(path, shard.source.text, names)
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: two columns have one name ({', '.join(names)}); rename one")
+    for batch in batches(path, ROWS, list(range(shard.start, shard.stop or about.num_row_groups))):
+        for row in batch.to_pylist():
+            number += 1
+            yield from _rows_of(shard, path, row, number)
 
 
 def _rows_of(shard: Shard, path: Path, row: dict[str, Any], place: int) -> Iterator[Paragraph]:

@@ -27,37 +27,49 @@ def lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def check_parquet(path: Path, about: "pyarrow.parquet.FileMetaData") -> None:
-    """Raise InputError for a parquet file whose pages say that they come out at more than TIMES its size."""
-    whole = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+def footer(path: Path) -> "pyarrow.parquet.FileMetaData":
+    """What a parquet file says of itself.
+
+    Raises InputError for a damaged one, and for one whose pages come out at more than TIMES its size by their own word.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        about = pyarrow.parquet.read_metadata(path)
+        whole = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a parquet file ({error}); write it anew") from None
     _check(path, whole)
+    return about
 
 
 def batches(path: Path, rows: int, groups: Sequence[int] | None = None) -> "Iterator[pyarrow.RecordBatch]":
     """The rows of a parquet file in batches of at most `rows` rows and about PIECE bytes of strings.
 
     A string that stands once in a dictionary and a million times in the rows is laid out batch by batch. Raises
-    InputError where all of them together come out at more than TIMES the size of the file, ArrowException for a
-    damaged one.
+    InputError for a damaged file, and where all of its strings together come out at more than TIMES its size.
     """
     import pyarrow
     import pyarrow.parquet
 
-    schema = pyarrow.parquet.read_schema(path)
-    flat = [field.name for field in schema if pyarrow.types.is_string(field.type)]
-    file = pyarrow.parquet.ParquetFile(path, read_dictionary=flat, pre_buffer=False)
-    check_parquet(path, file.metadata)
-    whole = 0
-    for batch in file.iter_batches(rows, row_groups=groups):
-        for piece in _pieces(batch):
-            whole += _length(piece)
-            _check(path, whole)
-            columns = [
-                column.cast(schema.field(name).type) for name, column in zip(flat, piece.select(flat), strict=True)
-            ]
-            for name, column in zip(flat, columns, strict=True):
-                piece = piece.set_column(piece.schema.get_field_index(name), name, column)
-            yield piece
+    footer(path)
+    try:
+        schema = pyarrow.parquet.read_schema(path)
+        flat = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+        file = pyarrow.parquet.ParquetFile(path, read_dictionary=flat, pre_buffer=False)
+        whole = 0
+        for batch in file.iter_batches(rows, row_groups=groups):
+            for piece in _pieces(batch):
+                whole += _length(piece)
+                _check(path, whole)
+                plain = pyarrow.record_batch(
+                    [piece[name].cast(schema.field(name).type) for name in schema.names], schema
+                )
+                plain.validate(full=True)  # a damaged page can hold strings that are no UTF-8
+                yield plain
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: a damaged parquet file ({error}); write it anew") from None
 
 
 def _pieces(batch: "pyarrow.RecordBatch") -> "Iterator[pyarrow.RecordBatch]":
