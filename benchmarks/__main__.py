@@ -12,6 +12,7 @@ from benchmarks import (
     data,
     faithfulness,
     fewshot,
+    fuzz,
     models,
     queue,
     resume,
@@ -53,6 +54,13 @@ def main() -> None:
         themes={"type": int, "default": 16, "help": "how many themes (default: all 16)"},
         seeds={"type": int, "default": 3, "help": "draws of each (default: 3)"},
         test={"type": int, "default": 528, "help": "paragraphs to score on (default: 528)"},
+    )
+    add(
+        "fuzz",
+        fuzz.run,
+        inputs={"type": int, "default": 100_000, "help": "how many mutated folders and corpora (default: 100,000)"},
+        seed={"type": int, "default": 0, "help": "of the mutations"},
+        encoder={"help": "a small encoder's folder, to mutate a transformer model, too"},
     )
     add("models", models.run)
     add(

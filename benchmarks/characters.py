@@ -4,6 +4,7 @@ import unicodedata
 from importlib.resources import files
 
 import numpy as np
+from safetensors.numpy import save
 
 from capthemes.families.ngrams import APART, IDEOGRAPH, PLANE, WITHIN, WORD
 from capthemes.store import PACKAGE
@@ -38,5 +39,5 @@ def compatible(char: str) -> str:
 
 def run() -> None:
     folded, kind = table()
-    shift = folded - np.arange(PLANE, dtype=np.uint16)  # nearly all zeros, and so a small file
-    np.savez_compressed(PACKAGE / "families" / "characters.npz", shift=shift, kind=kind)
+    shift = folded - np.arange(PLANE, dtype=np.uint16)  # nearly all zeros, and so small where it is packed
+    (PACKAGE / "families" / "characters.safetensors").write_bytes(save({"shift": shift, "kind": kind}))

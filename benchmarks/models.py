@@ -6,7 +6,8 @@ from typing import Any
 
 from benchmarks.sheet import filled
 from capthemes.card import OVERALL, interval, value
-from capthemes.model import names, read_manifest
+from capthemes.manifest import read_manifest
+from capthemes.model import names
 from capthemes.store import home
 
 ROOT = Path(__file__).parents[1]

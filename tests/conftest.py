@@ -77,8 +77,8 @@ def tiny_encoder(tmp_path_factory) -> str:
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("encoder")
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz0123456789.,", "land", "plant"]
-    (folder / "vocab.txt").write_text("\n".join([*pieces, *(f"##{piece}" for piece in pieces[5:])]), encoding="utf-8")
-    transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    vocabulary = {piece: i for i, piece in enumerate([*pieces, *(f"##{piece}" for piece in pieces[5:])])}
+    transformers.BertTokenizerFast(vocab=vocabulary).save_pretrained(folder)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     config = transformers.BertConfig(vocab_size=2 * len(pieces) - 5, **shape)
     pytest.importorskip("torch").manual_seed(0)

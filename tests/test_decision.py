@@ -76,7 +76,7 @@ def test_a_theme_without_positives_is_rarely_given():
 
 def test_json_round_trip_is_exact():
     decision = Decision.fit(*made(300))
-    assert Decision.from_json(decision.to_json(), "here") == decision
+    assert Decision.from_json(decision.to_json().encode(), "here") == decision
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_json_round_trip_is_exact():
 )
 def test_a_broken_decision_is_refused(text):
     with pytest.raises(ModelError, match="here: not a decision"):
-        Decision.from_json(text, "here")
+        Decision.from_json(text.encode(), "here")

@@ -1,5 +1,7 @@
 """The contract that every family keeps."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -71,7 +73,8 @@ def test_batch_and_order_change_nothing(family, tolerance, land_paragraphs):
 
 def test_what_is_saved_loads_to_the_same_probabilities(family, land_paragraphs, land_codebook, tmp_path):
     family.save(tmp_path)
-    loaded = type(family).load(tmp_path, Codebook.load(land_codebook))
+    own = {"trusted": True} if "trusted" in inspect.signature(type(family).load).parameters else {}
+    loaded = type(family).load(tmp_path, Codebook.load(land_codebook), **own)
     texts = [p.text for p in land_paragraphs]
     tolerance = 1e-4 if type(family).__name__ == "FewShot" else 0.0  # it remembers what it read in other batches
     assert same(family.predict_proba(texts), loaded.predict_proba(texts), tolerance)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from scipy.stats import binomtest
 import capthemes
 from capthemes.cli import main
 from capthemes.errors import InputError, ModelError
-from capthemes.records import Label, labels_to_arrow
+from capthemes.records import Label, label_type
 from capthemes.report import charts
 from capthemes.report.clearest import marked
 from capthemes.report.page import write_report
@@ -46,8 +47,9 @@ HOSTILE = [f"{form} no. {i}" for i in range(42) for form in FORMS][:500]
 
 def run_of(path: Path, rows: list[dict], model: str = "other@000000000000") -> Path:
     """A labelled file of these rows, as `capthemes label` would write it."""
-    names = capthemes.Codebook.load().names
-    labels = labels_to_arrow([row.pop("labels") for row in rows])
+    book = capthemes.Codebook.load()
+    names = book.names
+    labels = pyarrow.array([[asdict(label) for label in row.pop("labels")] for row in rows], label_type())
     table = pyarrow.Table.from_pylist(
         [{"lang": "en", "position": 0, "document": f"d{i}", **row} for i, row in enumerate(rows)]
     )
@@ -56,7 +58,12 @@ def run_of(path: Path, rows: list[dict], model: str = "other@000000000000") -> P
     table = table.append_column("probabilities", pyarrow.FixedSizeListArray.from_arrays(flat, len(names)))
     table = table.append_column("model", pyarrow.array([model] * len(rows)))
     table = table.append_column("schema", pyarrow.array([2] * len(rows), pyarrow.int32()))
-    pyarrow.parquet.write_table(table.replace_schema_metadata({"themes": json.dumps(names)}), path)
+    pyarrow.parquet.write_table(
+        table.replace_schema_metadata(
+            {"themes": json.dumps(names), "stances": json.dumps([*book.stances]), "voices": json.dumps([*book.voices])}
+        ),
+        path,
+    )
     return path
 
 

@@ -189,7 +189,7 @@ def rows(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
             where = f"{path}:{number}"
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise AnnotationError(f"{where}: not JSON ({error}); mend or remove the line") from None
             if not isinstance(row, dict):
                 raise AnnotationError(f"{where}: a row must be a JSON object, not {row!r:.60}")

@@ -14,7 +14,8 @@ from capthemes.annotations import read_label
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
 from capthemes.errors import AnnotationError, InputError, ModelError
-from capthemes.model import MANIFEST, Model, load, names
+from capthemes.manifest import MANIFEST
+from capthemes.model import Model, load, names
 from capthemes.records import Label, Paragraph, Predictions, Probabilities
 from capthemes.store import fingerprint_file
 

@@ -11,12 +11,13 @@ from capthemes.store import write_text
 
 Cell = str | int | float | None
 MARK = "\ufeff"  # a byte-order mark, without which spreadsheets do not read Chinese
-_RISKY = re.compile(r"'*[=+\-@\t\r]")
-_PROTECTED = re.compile(r"'+[=+\-@\t\r]")
+_BEGINS = r"[=+\-@\t\r\n＝＋－＠]"  # how a cell begins that is run, by OWASP's list
+_RISKY = re.compile(f"'*{_BEGINS}")
+_PROTECTED = re.compile(f"'+{_BEGINS}")
 
 
 def protected(value: str) -> str:
-    """A string cell as it is written: one that begins with = + - @, a tab or a carriage return gets an apostrophe.
+    """A string cell as it is written: one that begins with = + - @, a tab or a line's end gets an apostrophe.
 
     So does one that has apostrophes before such a character, so that `plain` gives every string back.
     """

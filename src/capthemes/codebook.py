@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -165,7 +165,7 @@ def _sections(text: str) -> dict[str, list[tuple[int, str]]]:
 def _version(path: Path, text: str) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("# "):
-            if found := re.search(r"version (\d+)\s*$", line):
+            if found := re.search(r"version (\d{1,9})\s*$", line):
                 return int(found[1])
             raise CodebookError(
                 f"{path}:{number}: the title {line!r} must end in a version, as '# Codebook, version 1'"
@@ -181,7 +181,7 @@ def _themes(path: Path, text: str) -> tuple[Theme, ...]:
     under = _cells(lines[header + 1][1]) if header + 1 < len(lines) else []
     if not under or not all(re.fullmatch(":?-+:?", cell) for cell in under):
         raise CodebookError(f"{path}:{lines[header][0] + 1}: under the header of the table goes |---|---|---|---|")
-    themes: list[Theme] = []
+    themes: dict[str, Theme] = {}
     ended = False
     for number, line in lines[header + 2 :]:
         if line.startswith("#"):
@@ -193,13 +193,14 @@ def _themes(path: Path, text: str) -> tuple[Theme, ...]:
             continue
         if ended:
             raise CodebookError(f"{path}:{number}: this row is cut off from the table above; remove the lines between")
-        themes.append(_theme(f"{path}:{number}", _cells(line), themes))
+        theme = _theme(f"{path}:{number}", _cells(line), themes)
+        themes[theme.name] = theme
     if not themes:
         raise CodebookError(f"{path}:{lines[header][0]}: the table of themes has no rows; add one for each theme")
-    return tuple(themes)
+    return tuple(themes.values())
 
 
-def _theme(where: str, cells: list[str], before: Sequence[Theme]) -> Theme:
+def _theme(where: str, cells: list[str], before: Container[str]) -> Theme:
     if len(cells) != len(COLUMNS):
         raise CodebookError(
             f"{where}: this row has {len(cells)} cells, a theme needs {len(COLUMNS)} ({', '.join(COLUMNS)})"
@@ -209,7 +210,7 @@ def _theme(where: str, cells: list[str], before: Sequence[Theme]) -> Theme:
         raise CodebookError(f"{where}: theme {cells[0]!r} must be one `name` of letters, digits and _")
     if empty := next((column for column, cell in zip(COLUMNS, cells, strict=True) if not cell), None):
         raise CodebookError(f"{where}: theme {name[1]!r} has nothing under {empty!r}; fill the cell")
-    if any(theme.name == name[1] for theme in before):
+    if name[1] in before:
         raise CodebookError(f"{where}: theme {name[1]!r} stands in the table twice; remove one row")
     return Theme(name[1], *cells[1:])
 
@@ -219,7 +220,7 @@ def _read_table(path: Path) -> Codebook:
     header = [TABLE_COLUMNS.get(name, name) for name in (cell.strip().lower() for cell in next(rows, []))]
     if missing := [name for name in (COLUMNS[0], COLUMNS[2]) if name not in header]:
         raise CodebookError(f"{path}:1: no column {missing[0]!r}; a table needs theme and covers, and may have others")
-    themes: list[Theme] = []
+    themes: dict[str, Theme] = {}
     for row in rows:
         where = f"{path}:{rows.line_num}"
         if not any(row):
@@ -229,12 +230,13 @@ def _read_table(path: Path) -> Codebook:
         cells = {name: " ".join(cell.split()) for name, cell in zip(header, row, strict=False)}
         words = cells.get(COLUMNS[0], "").replace("_", " ")  # stand in for a column that the table does not have
         cells = {name: cells.get(name, "" if name in header else words) for name in COLUMNS}
-        themes.append(_theme(where, [f"`{cells[COLUMNS[0]]}`", *(cells[name] for name in COLUMNS[1:])], themes))
+        theme = _theme(where, [f"`{cells[COLUMNS[0]]}`", *(cells[name] for name in COLUMNS[1:])], themes)
+        themes[theme.name] = theme
     if not themes:
         raise CodebookError(f"{path}:1: the table of themes has no rows; add one for each theme")
     built_in = _built_in()
     given = (built_in.stances, built_in.voices) if COLUMNS[3] in header else ({}, {})
-    return _written(1, tuple(themes), *given)
+    return _written(1, tuple(themes.values()), *given)
 
 
 def _written(version: int, themes: tuple[Theme, ...], stances: dict[str, str], voices: dict[str, str]) -> Codebook:
@@ -285,7 +287,7 @@ def _values(path: Path, lines: list[tuple[int, str]]) -> dict[str, str]:
 def _numbered(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     expected = 1
     for number, line in lines:
-        found = re.match(r"(\d+)\.\s+(.+)", line)
+        found = re.match(r"(\d{1,9})\.\s+(.+)", line)
         if found is None:
             continue
         if int(found[1]) != expected:

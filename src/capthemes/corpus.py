@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from capthemes.errors import InputError
 from capthemes.files import PACKED, is_ascii_based, is_packed, lines, size
+from capthemes.inflation import footer
 from capthemes.reading import ROWS, Reject, csv_reader, halt, tables
 from capthemes.records import Paragraph
 from capthemes.store import atomic_path
@@ -244,13 +245,7 @@ def _csv_cuts(path: Path, form: str) -> Iterator[tuple[int, int]]:
 
 def _row_groups(path: Path) -> Iterator[tuple[int, int, int]]:
     """Runs of row groups of about SHARD_BYTES: the first, the end, and the rows in them."""
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        about = pyarrow.parquet.read_metadata(path)
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{path}: not a parquet file ({error}); write it anew") from None
+    about = footer(path)
     start, whole, rows = 0, 0, 0
     for group in range(about.num_row_groups):
         whole += about.row_group(group).total_byte_size

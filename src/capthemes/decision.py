@@ -22,8 +22,10 @@ from capthemes.records import (
     read_matrix,
     theme_matrix,
 )
+from capthemes.untrusted import parse
 
 EDGE = 1e-6
+MOST = 1e4  # of a slope, an intercept or a temperature: none that was fitted comes near it
 PRIOR_POSITIVES = 20  # a theme's own threshold counts as much as the common one at this many gold positives
 
 
@@ -134,15 +136,20 @@ class Decision:
         return json.dumps(content, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> "Decision":
+    def from_json(cls, content: bytes, where: str) -> "Decision":
         """Read decision.json; `where` is the file's name for messages. Raises ModelError."""
         try:
-            content = json.loads(text)
+            found = parse(content)
             themes = {
-                name: ThemeDecision(*(_finite(numbers[part]) for part in ("slope", "intercept", "threshold")))
-                for name, numbers in content["themes"].items()
+                name: ThemeDecision(
+                    _number(numbers["slope"], -MOST, MOST),
+                    _number(numbers["intercept"], -MOST, MOST),
+                    _number(numbers["threshold"], 0, 1),
+                )
+                for name, numbers in found["themes"].items()
             }
-            return cls(themes, _finite(content["stance_temperature"]), _finite(content["voice_temperature"]))
+            stance, voice = (_number(found[f"{part}_temperature"], 1 / MOST, MOST) for part in ("stance", "voice"))
+            return cls(themes, stance, voice)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ModelError(f"{where}: not a decision ({error}); save the model anew") from error
 
@@ -223,7 +230,7 @@ def _temperature(unseen: Probabilities, gold: Sequence[Paragraph], part: str) ->
     return round(math.exp(found), 4)
 
 
-def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no finite number")
+def _number(value: object, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"{value!r:.60} is no number from {low:g} to {high:g}")
     return float(value)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from capthemes.errors import InputError
+from capthemes.inflation import line as next_line
 
 PACKED = (".gz", ".zst")
 CHUNK = 1 << 20
@@ -51,8 +52,8 @@ def lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple
         at = start
         if start:
             file.seek(start - 1)
-            at += len(file.readline()) - 1
-        while (stop is None or at < stop) and (line := file.readline()):
+            at += len(next_line(file, path, start - 1)) - 1
+        while (stop is None or at < stop) and (line := next_line(file, path, at)):
             yield at, line
             at += len(line)
 
@@ -65,8 +66,8 @@ def _packed_lines(path: Path, start: int, stop: int | None) -> Iterator[tuple[in
         while reading.at < start - 1:
             reading.at += len(_some(reading.file, start - 1 - reading.at, path))
         if reading.at < start:
-            reading.at += len(reading.file.readline())
-        while (stop is None or reading.at < stop) and (line := reading.file.readline()):
+            reading.at += len(next_line(reading.file, path, reading.at))
+        while (stop is None or reading.at < stop) and (line := next_line(reading.file, path, reading.at)):
             at = reading.at
             reading.at += len(line)
             yield at, line

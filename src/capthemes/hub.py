@@ -49,7 +49,7 @@ class Classifier:
         self.codebook = codebook
         self.labels = tuple(labels)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
-        self._network: Any = AutoModelForSequenceClassification.from_pretrained(name).eval()
+        self._network: Any = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True).eval()
         self._one = self._network.config.problem_type == "single_label_classification"
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:

@@ -1,8 +1,6 @@
 """A model: a family, a decision and a codebook, in a folder of data files."""
 
 import inspect
-import json
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,25 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from capthemes import card
+from capthemes import card, manifest
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
 from capthemes.errors import ModelError, TextTypeError
 from capthemes.evidence import explain
 from capthemes.families import family_class
 from capthemes.families.base import Family
+from capthemes.manifest import CARD, CODEBOOK, FORMAT, LARGEST, MANIFEST, PLAIN_NAME, UNREAD
 from capthemes.records import Label, Predictions, Probabilities
-from capthemes.store import fingerprint_bytes, fingerprint_file, home, write_text
+from capthemes.store import home, write_text
+from capthemes.untrusted import read_bytes
 
 if TYPE_CHECKING:
     import pyarrow
 
-FORMAT = 1
 DEFAULT = "fast"
-MANIFEST = "model.json"
-CARD = "README.md"
-UNCHECKED = {MANIFEST, CARD, "golden.json", "mistakes.md"}  # beside the files that answers depend on
-PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +86,14 @@ class Model:
             self.family.save(fresh)
             write_text(fresh / "decision.json", self.decision.to_json())
             if self.codebook != Codebook.load():
-                write_text(fresh / "codebook.md", self.codebook.text)
-            manifest = self._manifest(fresh)
-            write_text(fresh / CARD, card.render(manifest, self.codebook))
-            write_text(fresh / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+                write_text(fresh / CODEBOOK, self.codebook.text)
+            content = self._manifest(fresh)
+            write_text(fresh / CARD, card.render(content, self.codebook))
+            write_text(fresh / MANIFEST, manifest.rendered(content))
             folder.mkdir(exist_ok=True)
             (folder / MANIFEST).unlink(missing_ok=True)  # without it nobody takes the folder for a model
             for path in folder.iterdir():
-                if path.name not in UNCHECKED:
+                if path.name not in UNREAD:
                     path.unlink()
             for path in sorted(fresh.iterdir(), key=lambda path: path.name == MANIFEST):
                 shutil.move(path, folder / path.name)
@@ -111,23 +106,25 @@ class Model:
         file that is missing or is not, byte for byte, what was saved.
         """
         folder = _folder(name)
-        manifest = read_manifest(folder)
-        _check_files(folder, manifest["files"])
-        codebook = _codebook(folder, manifest)
+        content = manifest.read_manifest(folder)
+        manifest.check_files(folder, content["files"])
+        codebook = manifest.codebook(folder, content)
         decision_path = folder / "decision.json"
-        decision = Decision.from_json(decision_path.read_text(encoding="utf-8"), str(decision_path))
+        decision = Decision.from_json(read_bytes(decision_path, LARGEST), str(decision_path))
         if tuple(decision.themes) != codebook.names:
             raise ModelError(f"{decision_path}: its themes are not those of {MANIFEST}; fetch the model anew")
-        kind = family_class(manifest["family"])
-        check_options(manifest["family"], kind.load, options)
+        kind = family_class(content["family"])
+        if "trusted" not in inspect.signature(kind.load).parameters:
+            options.pop("trusted", None)  # nothing in such a family needs trust
+        check_options(content["family"], kind.load, options)
         return cls(
-            name=manifest["name"],
-            family_name=manifest["family"],
+            name=content["name"],
+            family_name=content["family"],
             family=kind.load(folder, codebook, **options),
             decision=decision,
             codebook=codebook,
-            fingerprint=_fingerprint(manifest),
-            about=manifest["about"],
+            fingerprint=manifest.fingerprint(content),
+            about=content["about"],
         )
 
     def _manifest(self, folder: Path) -> dict[str, Any]:
@@ -140,17 +137,15 @@ class Model:
             "stances": list(self.codebook.stances),
             "voices": list(self.codebook.voices),
             "about": dict(self.about),
-            "files": {
-                path.name: {"bytes": path.stat().st_size, "sha256": fingerprint_file(path)}
-                for path in sorted(folder.iterdir())
-            },
+            "files": manifest.described(folder),
         }
 
 
 def load(name: str | Path = DEFAULT, **options: Any) -> Model:
     """Load a bundled model by name ("fast", the default), or any model by its folder. Raises ModelError.
 
-    `options` go to the model's family: engine="torch" or "onnx" to a transformer, trusted=[types] to a pipeline.
+    `options` go to the model's family: engine="torch" or "onnx" to a transformer; trusted=[...], the words of trust
+    that a pipeline needs for its types or a zeroshot model for the one it points to.
     """
     return Model.load(name, **options)
 
@@ -174,64 +169,12 @@ def check_options(family: str, of: Callable[..., Any], options: Mapping[str, Any
         raise ModelError(f"the {family} family takes no option {unknown[0]!r}; leave it out, or choose another family")
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The checked content of a model's model.json. Raises ModelError."""
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); fetch or save the model anew") from error
-    if not isinstance(manifest, dict) or type(manifest.get("format")) is not int or manifest["format"] < 1:
-        raise ModelError(f"{path}: no format number; this is not a model's manifest")
-    if manifest["format"] > FORMAT:
-        raise ModelError(f"{path}: format {manifest['format']} is newer than {FORMAT}; update capthemes")
-    kinds = {"name": str, "family": str, "codebook": int, "themes": list, "stances": list, "voices": list}
-    for key, kind in {**kinds, "about": dict, "files": dict}.items():
-        if not isinstance(manifest.get(key), kind):
-            raise ModelError(f"{path}: {key!r} is {manifest.get(key)!r}, needs a {kind.__name__}; fetch the model anew")
-    return manifest
-
-
 def _folder(name: str | Path) -> Path:
     if isinstance(name, str) and PLAIN_NAME.fullmatch(name) and (home("models") / name / MANIFEST).is_file():
         return home("models") / name
     if Path(name).is_dir():
         return Path(name)
     raise ModelError(f"no model {str(name)!r}; bundled: {', '.join(names())}; or give the folder of a saved model")
-
-
-def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
-    unlisted = {path.name for path in folder.iterdir()} - files.keys() - UNCHECKED
-    for name, expected in {"decision.json": None, **dict.fromkeys(unlisted), **files}.items():
-        path = folder / name
-        if not PLAIN_NAME.fullmatch(name) or not isinstance(expected, dict):
-            raise ModelError(f"{folder / MANIFEST}: file {name!r} is not listed as it should be; fetch the model anew")
-        if path.is_symlink() or not path.is_file():
-            raise ModelError(f"{path}: missing from the model's folder, or a link; fetch the model anew")
-        if path.stat().st_size != expected.get("bytes") or fingerprint_file(path) != expected.get("sha256"):
-            raise ModelError(f"{path}: not the file that was saved (size or SHA-256 differs); fetch the model anew")
-
-
-def _codebook(folder: Path, manifest: Mapping[str, Any]) -> Codebook:
-    codebook = Codebook.load(folder / "codebook.md" if "codebook.md" in manifest["files"] else None)
-    for key, have in (
-        ("codebook", codebook.version),
-        ("themes", list(codebook.names)),
-        ("stances", list(codebook.stances)),
-        ("voices", list(codebook.voices)),
-    ):
-        if manifest[key] != have:
-            raise ModelError(
-                f"{folder / MANIFEST}: {key} {manifest[key]!r} is not the codebook's ({have!r}); "
-                "use the capthemes version that the model was made with, or train it anew"
-            )
-    return codebook
-
-
-def _fingerprint(manifest: Mapping[str, Any]) -> str:
-    """Of what the answers depend on: family, labels and files; not of name, scores or card."""
-    parts = {key: manifest[key] for key in ("family", "codebook", "themes", "stances", "voices", "files")}
-    return fingerprint_bytes(json.dumps(parts, sort_keys=True).encode())
 
 
 def _checked(texts: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from capthemes.errors import InputError
 from capthemes.files import decode, line_of, lines
+from capthemes.inflation import batches, footer
 from capthemes.text import paragraphs
 
 if TYPE_CHECKING:
@@ -190,24 +191,19 @@ def csv_reader(text: Iterable[str], form: str) -> Any:
 
 
 def _parquet(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
-    import pyarrow
-    import pyarrow.parquet
-
     path = shard.files[0]
     try:
-        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
-        number = sum(file.metadata.row_group(group).num_rows for group in range(shard.start))
-        names = file.schema_arrow.names
-        if len(set(names)) < len(names):
-            raise InputError(f"{path}: two columns have one name ({', '.join(names)}); rename one")
-        groups = list(range(shard.start, shard.stop or file.num_row_groups))
-        for batch in chain([file.schema_arrow.empty_table()], file.iter_batches(ROWS, row_groups=groups)):
+        about = footer(path)
+        number = sum(about.row_group(group).num_rows for group in range(shard.start))
+        schema = about.schema.to_arrow_schema()
+        if len(set(schema.names)) < len(schema.names):
+            raise InputError(f"{path}: two columns have one name ({', '.join(schema.names)}); rename one")
+        groups = list(range(shard.start, shard.stop or about.num_row_groups))
+        for batch in chain([schema.empty_table()], batches(path, ROWS, groups)):
             yield _of_batch(shard, path, batch, number + 1, reject)
             number += batch.num_rows
     except InputError as error:
         reject(path, str(error))
-    except (pyarrow.ArrowException, OSError) as error:
-        reject(path, f"{path}: a damaged parquet file ({error}); write it anew")
 
 
 def _dataset(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":

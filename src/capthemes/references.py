@@ -1,18 +1,19 @@
 """References: published paragraphs known by pointer and hash, found again in the texts that a user brings."""
 
 import csv
-import gzip
 import html
 import io
 import json
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from capthemes.errors import InputError
+from capthemes.files import lines
 from capthemes.records import Paragraph
 from capthemes.store import fingerprint_bytes
 
@@ -104,16 +105,16 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, str]]:
-    opened = gzip.open if path.suffix == ".gz" else open
     number = 0  # of the line, for the message
     try:
-        with opened(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):  # noqa: B007
-                text = json.loads(line)["text"]
-                yield fingerprint_bytes(text.encode()), text
-    except OSError as error:
+        for number, (_, line) in enumerate(lines(path), 1):  # noqa: B007
+            text = json.loads(line)["text"]
+            yield fingerprint_bytes(text.encode()), text
+    except InputError:
+        raise
+    except (OSError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a jsonl file with the texts") from None
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError) as error:
         raise InputError(
             f"{path}:{number}: not a JSON object with a 'text' ({error}); mend or remove the line"
         ) from None

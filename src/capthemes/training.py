@@ -19,8 +19,9 @@ from capthemes.evaluation import decided, rules_kept, scores, signed, versions_a
 from capthemes.families import family_class
 from capthemes.families.base import Family
 from capthemes.families.joint import Joint, Part
+from capthemes.manifest import read_manifest
 from capthemes.metrics import Evaluation, evaluate
-from capthemes.model import Model, check_options, names, read_manifest
+from capthemes.model import Model, check_options, names
 from capthemes.needs import needs
 from capthemes.recipe import FOLDS, Recipe
 from capthemes.records import Label, Paragraph, Predictions, Probabilities, read_matrix, theme_matrix, unit

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from capthemes.cells import protected
 from capthemes.errors import InputError
 from capthemes.reading import as_json
 
@@ -17,6 +18,7 @@ OUTPUTS = (".parquet", ".jsonl", ".csv")
 FIRST = ("id", "text", "lang", "document", "position")
 LAST = ("labels", "probabilities", "model", "schema")
 GROUP = 16_384  # rows in a row group
+LONGEST_NUMBER = 40  # characters
 
 
 def output_format(path: Path) -> str:
@@ -68,7 +70,7 @@ def _write_jsonl(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", fi
 def _write_csv(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: io.TextIOWrapper) -> None:
     kept = [name for name in schema.names if name not in ("labels", "probabilities")]
     writer = csv.writer(file)
-    writer.writerow([*kept, "theme", "stance", "voice", "probability"])
+    writer.writerow([*map(_cell, kept), "theme", "stance", "voice", "probability"])
     for table in tables:
         for row in table.to_pylist():
             for label in row["labels"] or [{}]:
@@ -77,8 +79,20 @@ def _write_csv(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file
 
 
 def _cell(value: Any) -> Any:
-    """A csv cell: lists and objects as JSON."""
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
+    """A csv cell: lists and objects as JSON, strings that would run as a formula protected, but for numbers."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return protected(value) if isinstance(value, str) and not _is_number(value) else value
+
+
+def _is_number(text: str) -> bool:
+    if len(text) > LONGEST_NUMBER:
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without(table: "pyarrow.Table", name: str) -> "pyarrow.Table":

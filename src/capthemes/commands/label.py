@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, Progress, duration, open_console, plain_table
+from capthemes.commands.terminal import Commands, Progress, add_trust, duration, open_console, plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +44,7 @@ def add(commands: Commands) -> None:
     add("--resume", action="store_true", help="go on with the run in OUT, as is done anyway; refuse if there is none")
     add("--overwrite", action="store_true", help="replace OUT if it exists, or a run of something else")
     add("--dry-run", action="store_true", help="show the plan, the columns and the time it will take; write nothing")
+    add_trust(label)
     label.set_defaults(run=_label)
 
 
@@ -55,11 +56,12 @@ def _label(options: argparse.Namespace) -> None:
     from capthemes.batches import loaded
     from capthemes.corpus import Source
     from capthemes.labelling import label_corpus
-    from capthemes.model import DEFAULT
+    from capthemes.model import DEFAULT, load
 
     console = open_console()
     source = Source(options.text, options.encoding, options.cut, options.format)
-    model = loaded(options.model or DEFAULT)
+    name = options.model or DEFAULT
+    model = load(name, trusted=options.trust) if options.trust else loaded(name)
     if options.dry_run:
         _print_plan(console, options, model, source)
         return
@@ -67,7 +69,7 @@ def _label(options: argparse.Namespace) -> None:
         summary = label_corpus(
             options.inputs,
             options.output,
-            model=options.model,
+            model=model if options.trust else options.model,
             source=source,
             progress=progress,
             **{name: getattr(options, name) for name in PASSED},

@@ -47,7 +47,8 @@ def _codebook(options: argparse.Namespace) -> None:
 
 def _models(options: argparse.Namespace) -> None:
     """List the bundled models with what they were trained on and how well they score."""
-    from capthemes.model import names, read_manifest
+    from capthemes.manifest import read_manifest
+    from capthemes.model import names
     from capthemes.store import home
 
     console = open_console()

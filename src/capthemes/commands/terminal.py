@@ -85,6 +85,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def add_trust(command: argparse.ArgumentParser) -> None:
+    """The option by which a user says what a model may bring that is no data."""
+    shown = "a type that a model's pipeline asks for, or the model that it points to, as the error names it"
+    command.add_argument("--trust", action="append", default=[], metavar="NAME", help=f"{shown}; may be given again")
+
+
 def plain_table(**options: Any) -> "Table":
     """A table without lines."""
     from rich.table import Table

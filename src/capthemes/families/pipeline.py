@@ -3,6 +3,8 @@
 It says nothing of stance or voice. It is saved through skops, which holds a list of types and runs no code.
 """
 
+import io
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,8 +13,10 @@ import numpy as np
 
 from capthemes.codebook import Codebook
 from capthemes.errors import ModelError
+from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, theme_matrix
 from capthemes.text import sound
+from capthemes.untrusted import parse, read_bytes
 
 FILE = "pipeline.skops"
 
@@ -74,18 +78,27 @@ class Pipeline:
         """
         skops, path = _skops(), folder / FILE
         try:
+            _check_archive(read_bytes(path, ENDINGS[path.suffix]))
             asked = skops.get_untrusted_types(file=path)
             strange = [] if trusted is True else sorted(set(asked) - set(trusted or ()))
             if strange:
                 raise ModelError(
                     f"{path}: asks for types that are not trusted: {', '.join(strange)}; "
-                    f"if you know where it is from: load(..., trusted={strange})"
+                    f"if you know where it is from: load(..., trusted={strange}), or --trust for each"
                 )
             return cls(codebook, skops.load(path, trusted=asked))
         except ModelError:
             raise
         except Exception as error:  # a damaged archive fails in many ways
             raise ModelError(f"{path}: cannot be read ({error}); save the model anew") from error
+
+
+def _check_archive(content: bytes) -> None:
+    """Raise ValueError for an archive that inflates, or whose description would fill the memory."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > len(content):
+            raise ValueError("it is compressed; skops.io.dump stores without")
+        parse(archive.read("schema.json"))
 
 
 def _theme_probabilities(estimator: Any, texts: list[str]) -> Array:

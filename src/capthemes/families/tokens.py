@@ -1,6 +1,5 @@
 """Tokens: what an encoder reads of a text, in windows, and Chinese words where its vocabulary has them."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,14 +7,21 @@ import numpy as np
 
 from capthemes.errors import ModelError
 from capthemes.text import compatible, is_han, sound
+from capthemes.untrusted import parse
 
 WINDOW = 256  # tokens read at once; a longer paragraph is read in several windows
 TOKENS = 1 << 12  # in one batch, padding included
 LONGEST_WORD = 6  # ideographs in a word of the vocabulary
+# The regular expressions of encoders' tokenizers in transformers that take time in proportion to the text.
+LINEAR = frozenset((" {2,}", r"\s+", r"\s{2,}|[\n\r\t]", r"\n", r"[\n\r\t]"))
 
 
 class Tokens:
-    """A tokenizer that also knows Chinese words: the longest one of its vocabulary, again and again."""
+    """A tokenizer that also knows Chinese words: the longest one of its vocabulary, again and again.
+
+    Raises ValueError for one that is not `serialised` in JSON, or that would take a text of any length apart slowly or
+    make it grow without bound.
+    """
 
     def __init__(self, serialised: str) -> None:
         self.serialised = serialised
@@ -23,12 +29,15 @@ class Tokens:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise ModelError("the transformer family needs tokenizers: pip install 'capthemes[transformer]'") from error
+        content = parse(serialised.encode())
+        _check(content)
         self.tokenizer = Tokenizer.from_str(serialised)
+        self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(WINDOW)
         self.padding = next(
             (i for name in ("[PAD]", "<pad>") if (i := self.tokenizer.token_to_id(name)) is not None), 0
         )
-        self.words = _words(json.loads(serialised))
+        self.words = _words(content)
 
     def windows(self, texts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
         """Token ids of every window of WINDOW tokens, and for each the position of the text that it is from."""
@@ -40,6 +49,21 @@ class Tokens:
                 windows.append(window.ids)
                 owners.append(owner)
         return windows, owners
+
+
+def _check(part: Any) -> None:
+    """Raise ValueError for a regular expression that is not known to be linear, or a replacement longer than a sign."""
+    if isinstance(part, dict):
+        pattern = part.get("pattern")
+        if isinstance(pattern, dict) and "Regex" in pattern and str(pattern["Regex"]) not in LINEAR:
+            raise ValueError(f"its regular expression {pattern!r:.80} is not known to be linear")
+        added = part.get("prepend" if part.get("type") == "Prepend" else "content", "")
+        if part.get("type") in ("Replace", "Prepend") and not (isinstance(added, str) and len(added) <= 1):
+            raise ValueError(f"it puts {added!r:.80} into the text, at most one character may come")
+    if isinstance(part, dict | list):
+        for key, inner in part.items() if isinstance(part, dict) else enumerate(part):
+            if key != "vocab":
+                _check(inner)
 
 
 def _words(serialised: dict[str, Any]) -> frozenset[str]:

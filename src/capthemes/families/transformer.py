@@ -5,7 +5,6 @@ from the words about it. One ONNX file holds the weights, in half precision; ONN
 processor, PyTorch takes the same weights to a GPU.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -16,12 +15,16 @@ import numpy as np
 
 from capthemes.codebook import Codebook
 from capthemes.errors import ModelError
+from capthemes.families import graph
 from capthemes.families.tokens import Tokens, batches, padded
+from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, softmax
+from capthemes.untrusted import parse, read_bytes
 
 WEIGHTS = "transformer.onnx"
 TOKENIZER = "tokenizer.json"
 SHAPE = "transformer.json"
+INPUTS, OUTPUTS = ("input_ids", "attention_mask"), ("logits",)
 # What each engine needs, and training, with the extra that brings it.
 NEEDS = {
     "onnx": ("transformer", ("tokenizers", "onnxruntime")),
@@ -62,7 +65,10 @@ class Transformer:
         windows, owners = self.tokens.windows(texts)
         logits = np.zeros((len(windows), T, 1 + S + V))
         for rows in batches(windows):
-            logits[rows] = self._run(*padded([windows[row] for row in rows], self.tokens.padding))
+            found = self._run(*padded([windows[row] for row in rows], self.tokens.padding))
+            if found.shape != logits[rows].shape:
+                raise ModelError(f"{WEIGHTS} answers {found.shape}, not {logits[rows].shape}; fetch the model anew")
+            logits[rows] = found
         chosen = _clearest_window(logits, np.array(owners, dtype=np.intp), len(texts))
         return Probabilities(
             self.codebook.names,
@@ -92,23 +98,25 @@ class Transformer:
 
     @classmethod
     def load(cls, folder: Path, codebook: Codebook, engine: str | None = None) -> Self:
-        files = {}
-        for name in (WEIGHTS, TOKENIZER, SHAPE):
-            try:
-                files[name] = (folder / name).read_bytes()
-            except OSError as error:
-                raise ModelError(f"{folder / name}: cannot be read ({error}); fetch the model anew") from error
+        """Raises ModelError for files that do not fit together or hold more than weights and standard operators."""
+        files = {name: read_bytes(folder / name, ENDINGS[Path(name).suffix]) for name in (WEIGHTS, TOKENIZER, SHAPE)}
         family = cls(codebook, files, engine)
         if find_spec("tokenizers") is None:
             require("onnx")
         try:
-            family.tokens  # noqa: B018
-            shape = json.loads(files[SHAPE])
+            shape = parse(files[SHAPE])
             have = tuple(shape[part] for part in ("themes", "stances", "voices"))
-        except Exception as error:  # tokenizers raises nothing narrower
+            family.tokens  # noqa: B018
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # tokenizers raises nothing narrower, and its panics are no Exception
             raise ModelError(f"{folder}: the transformer's files do not fit ({error}); fetch the model anew") from error
-        if have != (len(codebook.names), len(codebook.stances), len(codebook.voices)):
-            raise ModelError(f"{folder / SHAPE}: {have} themes, stances, voices are not the codebook's")
+        T, given = len(codebook.names), len(codebook.stances) + len(codebook.voices)
+        if have != (T, len(codebook.stances), len(codebook.voices)):
+            raise ModelError(f"{folder / SHAPE}: {have!r:.80} themes, stances, voices are not the codebook's")
+        shapes = graph.check(files[WEIGHTS], INPUTS, OUTPUTS)
+        if shapes.get("theme_bias") != (T,) or (given and shapes.get("given_bias") != (T, given)):
+            raise ModelError(f"{folder / WEIGHTS}: its weights are not for {T} themes and {given} stances and voices")
         return family
 
 
@@ -153,7 +161,10 @@ def onnx_engine(weights: bytes) -> Engine:
         raise ModelError(f"the ONNX weights cannot be run ({error}); fetch the model anew") from error
 
     def run(ids: np.ndarray, mask: np.ndarray) -> Array:
-        logits: Array = session.run(None, {"input_ids": ids, "attention_mask": mask})[0].astype(np.float64)
+        try:
+            logits: Array = session.run(None, dict(zip(INPUTS, (ids, mask), strict=True)))[0].astype(np.float64)
+        except Exception as error:  # as above
+            raise ModelError(f"{WEIGHTS} cannot be run ({error}); fetch the model anew") from error
         return logits
 
     return run

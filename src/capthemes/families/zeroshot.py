@@ -2,7 +2,8 @@
 
 The paragraph is the premise. "This is about ..." each theme's entry is a hypothesis, and so is each stance
 toward the theme's target and each voice. The model is pointed at, by Hub name or path: its weights stay where
-they are, and the fingerprint does not cover them. It reads the first 512 tokens and runs on a processor.
+they are, and the fingerprint does not cover them; so who loads it says that the model is trusted. It reads the
+first 512 tokens and runs on a processor.
 """
 
 import json
@@ -15,8 +16,11 @@ import numpy as np
 
 from capthemes.codebook import Codebook, Theme
 from capthemes.errors import ModelError
+from capthemes.families.pretrained import check_encoder
+from capthemes.manifest import LARGEST
 from capthemes.records import Array, Paragraph, Probabilities, softmax
 from capthemes.text import sound
+from capthemes.untrusted import read_json
 
 POINTER = "zeroshot.json"
 BATCH = 16  # pairs of premise and hypothesis
@@ -29,7 +33,7 @@ class ZeroShot:
     learns: ClassVar[bool] = False
     quick: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
-    as_its_maker: ClassVar[Mapping[str, Any]] = {}
+    as_its_maker: ClassVar[Mapping[str, Any]] = {"trusted": True}
 
     def __init__(self, codebook: Codebook, encoder: str) -> None:
         self.codebook = codebook
@@ -62,14 +66,21 @@ class ZeroShot:
         (folder / POINTER).write_text(json.dumps({"encoder": self.encoder}) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, codebook: Codebook) -> Self:
+    def load(cls, folder: Path, codebook: Codebook, trusted: Sequence[str] | bool = ()) -> Self:
+        """Load the pointer; `trusted` names the model that it may point to, True takes any.
+
+        Raises ModelError for another, naming it: it lies outside the folder, perhaps on the network.
+        """
         path = folder / POINTER
-        try:
-            encoder = json.loads(path.read_text(encoding="utf-8"))["encoder"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path}: names no model ({error}); save the model anew") from error
+        encoder = read_json(path, LARGEST)
+        encoder = encoder.get("encoder") if isinstance(encoder, dict) else None
         if not isinstance(encoder, str):
-            raise ModelError(f"{path}: {encoder!r} is no name of a model; save the model anew")
+            raise ModelError(f"{path}: {encoder!r:.60} is no name of a model; save the model anew")
+        if trusted is not True and encoder not in (trusted or ()):
+            raise ModelError(
+                f"{path}: points to the model {encoder!r:.200}, outside its folder; if you know it: "
+                f"load(..., trusted=[{encoder!r:.200}]), or --trust"
+            )
         return cls(codebook, encoder)
 
     @cached_property
@@ -80,9 +91,10 @@ class ZeroShot:
             from transformers import AutoModelForSequenceClassification, AutoTokenizer
         except ImportError as error:
             raise ModelError(f"the zeroshot family needs {error.name}: pip install 'capthemes[train]'") from error
+        check_encoder(self.encoder)
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.encoder)
-            network = AutoModelForSequenceClassification.from_pretrained(self.encoder).eval()
+            network = AutoModelForSequenceClassification.from_pretrained(self.encoder, use_safetensors=True).eval()
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"model {self.encoder!r} cannot be loaded ({error}); give a folder or a Hub name"

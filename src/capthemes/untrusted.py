@@ -1,0 +1,90 @@
+"""Untrusted files: bytes, JSON and tensors of strangers, read within limits and with one meaning only."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from capthemes.errors import ModelError
+
+Tensor = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int | None, ...]
+
+ROOM = 32 << 20  # bytes of memory that a small JSON file may ask for; a large one three times its size beyond it
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The content of a plain file of at most `most` bytes. Raises ModelError for a link, a device or a larger file."""
+    if path.is_symlink() or not path.is_file():
+        raise ModelError(f"{path}: missing, or a link, or no plain file; fetch the model anew")
+    if (size := path.stat().st_size) > most:
+        raise ModelError(f"{path}: {size:,} bytes, at most {most:,} are read; fetch the model anew")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
+
+
+def read_json(path: Path, most: int) -> Any:
+    """The JSON of a plain file of at most `most` bytes. Raises ModelError, as `read_bytes` and `parse` do."""
+    content = read_bytes(path, most)
+    try:
+        return parse(content)
+    except ValueError as error:
+        raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
+
+
+def parse(content: bytes) -> Any:
+    """The value of UTF-8 JSON.
+
+    Raises ValueError for what is no JSON, nests too deep, has a key twice or a number that is none (NaN), or would
+    fill much more memory than its size: an empty list is two bytes in a file and 64 in memory.
+    """
+    asked = 90 * content.count(b"[") + 250 * content.count(b"{") + 70 * content.count(b",")
+    if asked > ROOM + 3 * len(content):
+        raise ValueError(f"its values would fill {asked >> 20} MB of memory")
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+
+
+def read_tensors(
+    path: Path, expected: Mapping[str, tuple[tuple[int | None, ...], str]], most: int
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file: those of `expected` (name -> shape, dtype), all of them finite, and no other.
+
+    None in a shape is any number.
+
+    Raises ModelError, naming the tensor that is not as expected.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors: dict[str, Tensor] = load(read_bytes(path, most))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:  # an unknown dtype has no one
+        raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
+    if strange := sorted(tensors.keys() ^ expected.keys()):
+        raise ModelError(f"{path}: {strange[0]!r:.60} is missing or not expected; fetch the model anew")
+    for name, (shape, dtype) in expected.items():
+        tensor = tensors[name]
+        fits = tensor.ndim == len(shape) and all(s in (None, n) for s, n in zip(shape, tensor.shape, strict=True))
+        if not fits or tensor.dtype != dtype or not np.isfinite(tensor).all():
+            raise ModelError(f"{path}: {name} must be finite, {dtype} of shape {shape}; fetch the model anew")
+    return tensors
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r:.60} stands twice in one object")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

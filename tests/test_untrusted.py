@@ -1,0 +1,86 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from capthemes.errors import ModelError
+from capthemes.untrusted import parse, read_bytes, read_json, read_tensors
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(VALUES)
+def test_what_json_writes_is_read_back(value):
+    try:
+        content = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        content = json.dumps(value).encode()
+    assert parse(content) == value
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice in one object"),
+        (b"[NaN]", "NaN is no number"),
+        (b"-Infinity", "-Infinity is no number"),
+        (b"[" * 100_000, "nests too deep"),
+        (b'{"a":' * 100_000, "nests too deep"),
+        (b"[" + b"[]," * 2_000_000 + b"[]]", "its values would fill 305 MB of memory"),
+        (b"9" * 5000, "4300 digits"),
+        (b"\xff", "can't decode byte"),
+        (b"", "Expecting value"),
+    ],
+)
+def test_json_of_doubtful_meaning_or_size_is_refused(content, message):
+    with pytest.raises(ValueError, match=message):
+        parse(content)
+
+
+def test_only_plain_files_of_a_known_size_are_read(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"[1]")
+    assert read_json(path, 3) == [1]
+    with pytest.raises(ModelError, match=r"a\.json: 3 bytes, at most 2 are read"):
+        read_bytes(path, 2)
+    (tmp_path / "link").symlink_to(path)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", "none", "."):
+        with pytest.raises(ModelError, match="missing, or a link, or no plain file"):
+            read_bytes(tmp_path / name, 10)
+    path.write_bytes(b"{")
+    with pytest.raises(ModelError, match=r"a\.json: cannot be read \(Expecting"):
+        read_json(path, 10)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"a": np.zeros((2, 3), "float16")}, "'b' is missing or not expected"),
+        ({"a": np.zeros((2, 3), "float16"), "b": np.zeros(2, "float32"), "c": np.zeros(1)}, "'c' is missing or not"),
+        (
+            {"a": np.zeros((3, 2), "float16"), "b": np.zeros(2, "float32")},
+            r"a must be finite, float16 of shape \(2, 3\)",
+        ),
+        ({"a": np.zeros((2, 3), "float32"), "b": np.zeros(2, "float32")}, "a must be finite, float16"),
+        ({"a": np.zeros((2, 3), "float16"), "b": np.array([0, np.inf], "float32")}, "b must be finite"),
+        ({"a": np.full((2, 3), np.nan, "float16"), "b": np.zeros(2, "float32")}, "a must be finite"),
+    ],
+)
+def test_tensors_are_those_expected_and_finite(tmp_path, tensors, message):
+    expected = {"a": ((2, 3), "float16"), "b": ((2,), "float32")}
+    path = tmp_path / "a.safetensors"
+    save_file({"a": np.ones((2, 3), "float16"), "b": np.ones(2, "float32")}, path)
+    assert read_tensors(path, expected, 1000)["b"].tolist() == [1, 1]
+    save_file(tensors, path)
+    with pytest.raises(ModelError, match=message):
+        read_tensors(path, expected, 1000)
