@@ -230,8 +230,8 @@ def _of_batch(shard: "Shard", path: Path, batch: Any, first: int, reject: Reject
     if not is_string(texts.type) and len(texts):
         found = texts.to_pylist()
         broken = [i for i, text in enumerate(found) if not isinstance(text, str)]
-    else:
-        broken = pyarrow.compute.indices_nonzero(texts.is_null()).to_pylist()
+    else:  # of a column without chunks older Arrow has no indices, but a crash
+        broken = pyarrow.compute.indices_nonzero(texts.is_null()).to_pylist() if texts.null_count else []
     for i in broken:
         reject(path, f"{path}:{first + i}: {_no_text(column, texts[i].as_py())}")
     table = pyarrow.table({name: batch[name] for name in names})
