@@ -81,7 +81,7 @@ def test_no_one_is_asked_to_trust_code_and_no_shell_is_opened():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call):
                 assert not [k.arg for k in node.keywords if k.arg in words], f"{name}:{node.lineno}"
-                if dotted(node.func).endswith(".from_pretrained") and "Tokenizer" not in dotted(node.func):
+                if re.search(r"(?<!Tokenizer)(?<!Config)\.from_pretrained$", dotted(node.func)):
                     given = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
                     assert given.get("use_safetensors") is True, f"{name}:{node.lineno} may load pickled weights"
 
