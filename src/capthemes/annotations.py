@@ -51,16 +51,19 @@ def load(name: str) -> "datasets.DatasetDict | dict[str, list[Paragraph]]":
     )
 
 
-def paragraphs(source: str | Path, split: str | None = None, codebook: Codebook | None = None) -> list[Paragraph]:
+def paragraphs(
+    source: str | Path, split: str | None = None, codebook: Codebook | None = None, *, unread: bool = False
+) -> list[Paragraph]:
     """The labelled paragraphs of a bundled set, a folder of splits, or one jsonl file; of all splits if none is named.
 
     Each row has text and labels (a list of objects with theme, stance, voice); id, where it is missing, is
-    the line's number; all else goes to `meta`. Labels are held to `codebook` (the built-in one by default).
+    the line's number; all else goes to `meta`. Labels are held to `codebook` (the built-in one by default). `unread`
+    lets rows pass whose labels are null, as a sample to label has them.
 
     Raises AnnotationError with file and line for a row or label that does not fit, for an unknown set or split,
     and for a set by reference.
     """
-    found = _gather(source, split, codebook)
+    found = _gather(source, split, codebook, unread)
     if bare := next((p.id for p in found if _by_reference(p)), None):
         raise AnnotationError(f"{source} holds paragraphs by reference ({bare} ...): bring their texts to hydrate()")
     return found
@@ -138,14 +141,16 @@ def folds(
     return [(np.flatnonzero(assigned != k), np.flatnonzero(assigned == k)) for k in range(count)]
 
 
-def _gather(source: str | Path, split: str | None, codebook: Codebook | None = None) -> list[Paragraph]:
+def _gather(
+    source: str | Path, split: str | None, codebook: Codebook | None = None, unread: bool = False
+) -> list[Paragraph]:
     for path in (Path(source), home("annotations") / f"{source}.jsonl"):
         if path.is_file():
-            return list(_read(path, codebook))
+            return list(_read(path, codebook, unread))
     files = _files(str(source))
     if split is not None and split not in files:
         raise AnnotationError(f"no split {split!r} in {source}; there is: {', '.join(files)}")
-    return [paragraph for part in ([split] if split else files) for paragraph in _read(files[part], codebook)]
+    return [paragraph for part in ([split] if split else files) for paragraph in _read(files[part], codebook, unread)]
 
 
 def _by_reference(paragraph: Paragraph) -> bool:
@@ -162,7 +167,7 @@ def _files(name: str) -> dict[str, Path]:
     )
 
 
-def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
+def _read(path: Path, codebook: Codebook | None = None, unread: bool = False) -> Iterator[Paragraph]:
     codebook = codebook or Codebook.load()
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -176,10 +181,12 @@ def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
             if not isinstance(row, dict):
                 raise AnnotationError(f"{where}: a row must be a JSON object, not {row!r:.60}")
             text = "" if "text" not in row and "sha256" in row else row.get("text")
-            if not isinstance(text, str) or not isinstance(row.get("labels"), list):
+            given = row.get("labels")
+            waits = unread and given is None
+            if not isinstance(text, str) or not (waits or isinstance(given, list)):
                 raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
-            labels = tuple(_label(label, codebook, where) for label in row["labels"])
-            if len({label.theme for label in labels}) < len(labels):
+            labels = None if waits else tuple(_label(label, codebook, where) for label in row["labels"])
+            if labels and len({label.theme for label in labels}) < len(labels):
                 raise AnnotationError(f"{where}: a theme stands twice in 'labels'; keep one")
             meta = {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
             yield Paragraph(str(row.get("id", number)), text, labels, meta)
