@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from capthemes.commands import evaluate, label, show, train
+from capthemes.commands import calibrate, evaluate, label, prevalence, sample, show, train
 from capthemes.errors import CapthemesError
 
 
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         prog="capthemes", description="Themes, stances and voices of paragraphs about Chinese industry."
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for module in (label, evaluate, train, show):
+    for module in (label, sample, prevalence, evaluate, train, calibrate, show):
         module.add(commands)
     return whole
 

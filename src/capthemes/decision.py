@@ -78,18 +78,7 @@ class Decision:
 
     def decide(self, probabilities: Probabilities) -> tuple[tuple[Label, ...], ...]:
         """For each row its labels, most probable first; `probabilities` are calibrated ones."""
-        thresholds = np.array([self.themes[name].threshold for name in probabilities.themes])
-        labels: list[list[Label]] = [[] for _ in range(len(probabilities))]
-        for row, t in np.argwhere(probabilities.theme >= thresholds):
-            stance, voice = (
-                None if values is None else names[int(np.argmax(values[row, t]))]
-                for names, values in (
-                    (probabilities.stances, probabilities.stance),
-                    (probabilities.voices, probabilities.voice),
-                )
-            )
-            labels[row].append(Label(probabilities.themes[t], stance, voice, float(probabilities.theme[row, t])))
-        return tuple(tuple(sorted(row, key=lambda label: -(label.probability or 0))) for row in labels)
+        return labels_at(probabilities, np.array([self.themes[name].threshold for name in probabilities.themes]))
 
     def with_thresholds(self, thresholds: float | Mapping[str, float]) -> "Decision":
         """Other thresholds, one for all themes or one for each theme named; the rest stays."""
@@ -128,6 +117,21 @@ class Decision:
             return cls(themes, _finite(content["stance_temperature"]), _finite(content["voice_temperature"]))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ModelError(f"{where}: not a decision ({error}); save the model anew") from error
+
+
+def labels_at(probabilities: Probabilities, thresholds: Array) -> tuple[tuple[Label, ...], ...]:
+    """For each row the labels from `thresholds` up, most probable first; thresholds are (T,), or (n, T) row by row."""
+    labels: list[list[Label]] = [[] for _ in range(len(probabilities))]
+    for row, t in np.argwhere(probabilities.theme >= thresholds):
+        stance, voice = (
+            None if values is None else names[int(np.argmax(values[row, t]))]
+            for names, values in (
+                (probabilities.stances, probabilities.stance),
+                (probabilities.voices, probabilities.voice),
+            )
+        )
+        labels[row].append(Label(probabilities.themes[t], stance, voice, float(probabilities.theme[row, t])))
+    return tuple(tuple(sorted(row, key=lambda label: -(label.probability or 0))) for row in labels)
 
 
 def _log_odds(p: Array) -> Array:

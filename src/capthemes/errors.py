@@ -23,3 +23,7 @@ class AnnotationError(CapthemesError, ValueError):
 
 class ModelError(CapthemesError, ValueError):
     """A model folder that is missing, damaged, or from another codebook or format."""
+
+
+class GuaranteeWarning(UserWarning):
+    """A guarantee that was asked for and does not hold for some theme or language."""

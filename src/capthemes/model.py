@@ -5,23 +5,27 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from capthemes import card
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
-from capthemes.errors import ModelError, TextTypeError
+from capthemes.drift import Profile
+from capthemes.errors import InputError, ModelError, TextTypeError
 from capthemes.families import family_class
 from capthemes.families.base import Family
-from capthemes.records import Predictions, Probabilities
+from capthemes.guarantee import HeldOut, sure
+from capthemes.records import Paragraph, Predictions, Probabilities
 from capthemes.store import fingerprint_bytes, fingerprint_file, home, write_text
 
 FORMAT = 1
 DEFAULT = "fast"
 MANIFEST = "model.json"
+HELD_OUT = "held_out.safetensors"
+PROFILE = "profile.safetensors"
 CARD = "README.md"
 UNCHECKED = {MANIFEST, CARD, "golden.json", "mistakes.md"}  # beside the files that answers depend on
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -31,6 +35,7 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 class Model:
     """Reads texts: `predict` gives labels, `predict_proba` the calibrated probabilities behind them.
 
+    `held_out` is what guarantees are fitted on, `profile` what drift is measured from; older models have none.
     `about` is what the model's card says for the machine: training data, seed, scores with their signatures.
     `fingerprint` is the SHA-256 of all that its answers depend on.
     """
@@ -42,13 +47,42 @@ class Model:
     codebook: Codebook
     fingerprint: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    held_out: HeldOut | None = None
+    profile: Profile | None = None
 
-    def predict(self, texts: Iterable[str]) -> Predictions:
+    def predict(
+        self, texts: Iterable[str], *, recall: float | None = None, precision: float | None = None
+    ) -> Predictions:
         """The labels of n texts: n answers in order, an empty tuple where no theme applies.
 
-        Raises TextTypeError for a bare string, or for an element that is not a string, with its position.
+        With `recall` or `precision` the label sets are guaranteed ones (SurePredictions): they hold at least that
+        share of the true labels, or are right at least that often; with both, themes between are left open.
+
+        Raises TextTypeError for a bare string, or for an element that is not a string, with its position; ModelError
+        for a guarantee from a model without held-out paragraphs.
         """
-        return Predictions(self.predict_proba(texts), self.decision)
+        if recall is None and precision is None:
+            return Predictions(self.predict_proba(texts), self.decision)
+        if self.held_out is None:
+            raise ModelError(
+                f"{self.id} has no held-out paragraphs to guarantee a recall or precision by; train it anew, or bring "
+                "labelled ones of yours: capthemes calibrate LABELLED -m MODEL -o FOLDER"
+            )
+        texts = _checked(texts)
+        return sure(self.held_out, self.decision, texts, self.predict_proba(texts), recall, precision)
+
+    def calibrated(self, labelled: Sequence[Paragraph], name: str | None = None) -> Self:
+        """The same model with guarantees fitted on labelled paragraphs of the user's own, which it was not trained on.
+
+        Raises InputError for paragraphs drawn by strata.
+        """
+        if stratified := next((p.id for p in labelled if p.meta.get("stratum")), None):
+            raise InputError(
+                f"paragraph {stratified!r} was drawn from a stratum, so the sample is not like the text to come; "
+                "label one of whole documents (capthemes sample --documents)"
+            )
+        unseen = self.family.predict_proba([paragraph.text for paragraph in labelled])
+        return replace(self, name=name or self.name, held_out=HeldOut.of(unseen, labelled))
 
     def predict_proba(self, texts: Iterable[str]) -> Probabilities:
         """Calibrated probabilities: theme (n, T), stance (n, T, S), voice (n, T, V). Raises as `predict`."""
@@ -71,6 +105,10 @@ class Model:
             fresh = Path(name)
             self.family.save(fresh)
             write_text(fresh / "decision.json", self.decision.to_json())
+            if self.held_out is not None:
+                self.held_out.save(fresh / HELD_OUT)
+            if self.profile is not None:
+                self.profile.save(fresh / PROFILE)
             if self.codebook != Codebook.load():
                 write_text(fresh / "codebook.md", self.codebook.text)
             manifest = self._manifest(fresh)
@@ -107,6 +145,8 @@ class Model:
             family=kind.load(folder, codebook, **options),
             decision=decision,
             codebook=codebook,
+            held_out=HeldOut.load(folder / HELD_OUT) if HELD_OUT in manifest["files"] else None,
+            profile=Profile.load(folder / PROFILE) if PROFILE in manifest["files"] else None,
             fingerprint=_fingerprint(manifest),
             about=manifest["about"],
         )

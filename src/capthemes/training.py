@@ -14,9 +14,11 @@ import numpy as np
 from capthemes.annotations import SPLITS, fingerprint, folds, hydrate, is_by_reference, paragraphs
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
+from capthemes.drift import Profile
 from capthemes.errors import AnnotationError
 from capthemes.evaluation import decided, rules_kept, scores, signed, versions_agree
 from capthemes.families import family_class
+from capthemes.guarantee import HeldOut
 from capthemes.metrics import Evaluation, evaluate
 from capthemes.model import Model, check_options
 from capthemes.records import Label, Paragraph, Probabilities, unit
@@ -61,13 +63,17 @@ def train(
         "scores": [],
     }
     fitted = kind.fit(everything, codebook, seed, **options)
-    model = _shipped(Model(name, family, fitted, Decision.plain(codebook.names), codebook, about=about))
+    profile = Profile.fit([p.text for p in everything], [unit(p) for p in everything])
+    model = _shipped(
+        Model(name, family, fitted, Decision.plain(codebook.names), codebook, about=about, profile=profile)
+    )
     if dev:
         how, unseen = " + ".join(dev), model.family.predict_proba([p.text for p in gold])
     else:
         how = f"{' + '.join(data)}, {FOLDS}-fold cross-validation"
         unseen = out_of_fold(everything, codebook, family, seed, **options)
-    model = _shipped(replace(model, decision=Decision.fit(unseen, gold)))
+    held_out = HeldOut.of(unseen, gold, "held out" if dev else "cross-validated")
+    model = _shipped(replace(model, decision=Decision.fit(unseen, gold), held_out=held_out))
     model = replace(model, about={**about, **_behaviour(model), "training": _effort(began)})
     return _with_scores(model, [signed(model, how, gold, cross_fitted(unseen, gold, seed), seed)])
 
