@@ -5,21 +5,24 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ablation, data, models, noise
+from benchmarks import ablation, coverage, data, models, noise
 from benchmarks.sheet import sources
 from capthemes import annotations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["ablation", "ablation-encoder", "data", "models", "noise"])
+    parser.add_argument("name", choices=["ablation", "ablation-encoder", "coverage", "data", "models", "noise"])
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
-    parser.add_argument("-n", type=int, default=150, help="how many suspects (default: 150)")
+    parser.add_argument("-n", type=int, help="how many suspects (default: 150), or runs of each cell (default: 2,000)")
     options = parser.parse_args()
     if options.name == "data":
         data.run(options.real)
+        return
+    if options.name == "coverage":
+        coverage.run(options.n or coverage.RUNS)
         return
     if options.name == "models":
         models.run()
@@ -32,7 +35,7 @@ def main() -> None:
     gold = annotations.paragraphs("written")
     if options.real is not None:
         gold += annotations.hydrate(sources(options.real)).paragraphs
-    for paragraph, doubtful in noise.suspects(gold, options.n):
+    for paragraph, doubtful in noise.suspects(gold, options.n or 150):
         sys.stdout.write(json.dumps({"id": paragraph.id, "doubtful": doubtful}) + "\n")
 
 
