@@ -126,7 +126,21 @@ def test_a_share_within_a_theme_is_of_its_labelled_paragraphs():
     assert many.high - many.low == pytest.approx(2 * 1.98 * np.sqrt(0.24 / 150), rel=0.02)
     assert within([cell(hits(0, 9))], [cell(hits(0, 9))], powered=True) is None
     assert within([cell(stance)] * 2, [cell(theme)] * 2, powered=True).kind == "ppi"
-    assert within([cell(hits(5, 500))] * 2, [cell(hits(20, 500))] * 2, powered=True) is None
+
+
+def test_few_of_a_theme_in_several_strata_leave_its_stances_wide_open():
+    parts, rests = (
+        [cell(hits(5, 500)), cell(hits(0, 500))],
+        [cell(np.subtract(hits(20, 500), hits(5, 500))), cell(hits(1, 500))],
+    )
+    wholes = [cell(hits(20, 500)), cell(hits(1, 500))]
+    found = within(parts, wholes, powered=True)
+    one, other = share(parts, powered=False), share(rests, powered=False)
+    assert found.share == pytest.approx(5 / 21)
+    assert (found.low, found.high) == pytest.approx(
+        (one.low / (one.low + other.high), one.high / (one.high + other.low)), abs=1e-9
+    )
+    assert found.high - found.low > 0.3
 
 
 def test_a_difference_of_two_values_that_exclude_each_other():

@@ -7,6 +7,7 @@ import pytest
 
 from capthemes import prevalence
 from capthemes.errors import InputError
+from capthemes.intervals import wilson
 from capthemes.records import Label, Paragraph
 from capthemes.runs import open_run
 from capthemes.sampling import draw, power
@@ -141,17 +142,22 @@ def test_below_fifty_positives_it_says_how_many_more_labels_are_needed(made):
         f"of hand labels alone: {powered.positives} of 50 positives (or negatives); "
         f"about {round(150 * (50 / powered.positives - 1)):,} more labels are needed"
     )
-    refused = found.of("industrial_land", "stance", "critical")[2]
-    assert refused.share is None
-    assert "more labels are needed" in refused.note
+    few = found.of("industrial_land", "stance", "critical")[2]
+    assert few.high - few.low > 0.4
+    assert "more labels are needed" in few.note
+    unseen = prevalence.estimate(run, sample=[p for p in sample if not p.labels][:20])
+    assert unseen.of("farmland", "stance", "critical")[2].share is None
+    assert "more labels are needed" in unseen.of("farmland", "stance", "critical")[2].note
 
 
 def test_whole_documents_give_intervals_of_documents(made):
     run, gold = made
     rows = draw(run, 800, documents="document", seed=2)
     found = prevalence.estimate(run, sample=labelled(rows, gold))
-    names = sorted({r["document"] for r in rows})
+    names = list(dict.fromkeys(r["document"] for r in rows))
     assert len(names) == 200
+    assert names != sorted(names, key=lambda name: int(name[1:]))  # in random order: labelling may stop anywhere
+    assert [r["document"] for r in rows] == [name for name in names for _ in range(4)]
     true = np.mean(
         [any(x.theme == "farmland" for i in range(4) for x in gold[f"p{4 * d + i}"].labels) for d in range(1000)]
     )
@@ -223,7 +229,7 @@ def test_power_is_what_an_interval_of_that_width_takes(made):
     p = np.concatenate([np.asarray(b["probabilities"].flatten()).reshape(-1, 2) for b in run.batches()])
     q = p[:, 0].mean()
     n = (2 * 1.959964 / 0.06) ** 2 * q * (1 - q)
-    assert needed["farmland"].by_hand == pytest.approx(n / (1 + n / 4000), abs=1)
+    assert needed["farmland"].by_hand == pytest.approx(n / (1 + n / 4000), rel=0.02)
     rng = np.random.default_rng(0)
     ids = list(gold)
     widths = []
@@ -231,6 +237,11 @@ def test_power_is_what_an_interval_of_that_width_takes(made):
         drawn = rng.choice(ids, needed["farmland"].by_hand, replace=False)
         found = prevalence.estimate(run, sample=[Paragraph(x, gold[x].text, gold[x].labels) for x in drawn])
         widths.append(found.of("farmland")[2].high - found.of("farmland")[2].low)
-    assert np.mean(widths) < 0.063  # at the labels without predictions, which narrow it
+    assert np.mean(widths) < 0.062  # without predictions, which narrow it
+    rare = needed["industrial_land"]
+    for labels, enough in ((rare.by_hand, True), (rare.by_hand - 1, False)):
+        n = labels / (1 - labels / 4000)
+        low, high = wilson(rare.share * n, n, labels - 1)
+        assert (high - low <= 0.06) == enough
     with pytest.raises(InputError, match="width"):
         power(run, 2)

@@ -14,6 +14,7 @@ from capthemes.records import Array
 LEVEL = 0.95
 ENOUGH = 50  # positives, and negatives, from which on a normal interval covers what it should at small shares
 FEW_DOCUMENTS = 10  # with hits in fewer, how alike a document's paragraphs are cannot be told
+EDGE = 1e-12
 SPARSE = 8  # up to so many positives Wilson's lower end is too high now and then
 
 
@@ -34,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A share with its 95% interval. `kind` is "wilson", or "ppi" where predictions had a part in it."""
+    """A share with its 95% interval. `kind` is "ppi" where predictions power it, "wilson" where labels alone speak."""
 
     share: float
     low: float
@@ -92,23 +93,27 @@ def share(cells: Sequence[Cell], powered: bool) -> Interval:
 def within(parts: Sequence[Cell], wholes: Sequence[Cell], powered: bool) -> Interval | None:
     """The share of `parts` within `wholes` (a stance within a theme), cell by cell the same paragraphs.
 
-    Linearised, and PPI++ if `powered`, where there are effectively ENOUGH of either kind; else Wilson's on the labelled
-    paragraphs of the whole where they are a simple random sample; else None.
+    Linearised, and PPI++ if `powered`, where there are effectively ENOUGH of either kind. Else Wilson's on the labelled
+    paragraphs of the whole where they are a simple random sample; else from the ends of the intervals of the part and
+    of the rest, which is wide. None where no labelled paragraph is of the whole.
     """
-    hits, misses = (_effective(cells) for cells in (parts, [_less(w, p) for w, p in zip(wholes, parts, strict=True)]))
-    if min(hits, misses) >= ENOUGH and all(len(cell.truth) for cell in wholes):
+    rests = [_less(whole, part) for whole, part in zip(wholes, parts, strict=True)]
+    if min(_effective(parts), _effective(rests)) >= ENOUGH and all(len(cell.truth) for cell in wholes):
         return _ratio(parts, wholes, powered)
-    rows = wholes[0].truth > 0
-    if len(wholes) > 1 or not rows.any():
+    if not any(cell.truth.any() for cell in wholes):
         return None
-    part = parts[0]
-    size = max(round(part.size * rows.mean()), int(rows.sum()))
-    return _labelled(Cell(size, part.truth[rows], part.predicted[rows], 0.0, part.documents[rows]))
+    if len(wholes) == 1:
+        part, rows = parts[0], wholes[0].truth > 0
+        size = max(round(part.size * rows.mean()), int(rows.sum()))
+        return _labelled(Cell(size, part.truth[rows], part.predicted[rows], 0.0, part.documents[rows]))
+    one, other = share(parts, powered=False), share(rests, powered=False)
+    low, high = one.low / max(one.low + other.high, EDGE), one.high / max(one.high + other.low, EDGE)
+    return Interval(one.share / (one.share + other.share), low, high, "wilson")
 
 
 def difference(one: Interval, other: Interval) -> Interval:
     """The first share less the second, of two values that exclude each other: MOVER with their correlation."""
-    odds = one.share * other.share / max((1 - one.share) * (1 - other.share), 1e-12)
+    odds = one.share * other.share / max((1 - one.share) * (1 - other.share), EDGE)
     overlap = 2 * min(float(np.sqrt(odds)), 1.0)  # less the correlation, doubled
     value = one.share - other.share
 

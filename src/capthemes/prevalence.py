@@ -66,19 +66,16 @@ class Prevalence:
         return [e for e in self.estimates if (e.theme, e.measure, e.value, e.group) == wanted]
 
     def best(self, theme: str, measure: str = "paragraphs", value: str = "", group: str | None = None) -> Estimate:
-        """What to publish of one share: the narrowest interval that does not depend on luck, else the count.
+        """What to publish of one share: powered where predictions help, else what hand labels say, else the count.
 
-        Powered where its interval is prediction-powered, else adjusted if that has an interval, else powered, else
-        counted. Raises KeyError for a share that there is not.
+        Raises KeyError for a share that there is not.
         """
         found = {e.way: e for e in self.of(theme, measure, value, group)}
         powered, adjusted = found.get("powered"), found.get("adjusted")
         if powered is not None and powered.kind == "ppi":
             return powered
-        for estimate in (adjusted, powered):
-            if estimate is not None and estimate.low is not None:
-                return estimate
-        return found["counted"]
+        others = (adjusted, powered) if measure == "paragraphs" else (powered, adjusted)
+        return next((e for e in others if e is not None and e.low is not None), found["counted"])
 
     def to_frame(self) -> "pandas.DataFrame":
         """A row for each estimate."""
@@ -162,14 +159,16 @@ class _Counting:
             yield from (replace(estimate, measure="documents") for estimate in paragraphs)
         else:
             yield from self._documents(t, group, {**frame, "measure": "documents"})
-        shares: dict[str, dict[str, Interval | None]] = {}
+        stances: dict[str, dict[str, Interval | None]] = {}
         for part, values in (("stance", layout.stances), ("voice", layout.voices)):
             columns = [layout.column(t, part, number) for number in range(len(values))]
             for value, column in zip(values, columns, strict=True):
-                shares[value] = self._within(t, column, columns, group)
-                yield from self._values(shares[value], t, column, group, {**frame, "measure": part, "value": value})
-        if {"supportive", "critical"} <= shares.keys():
-            yield from self._balance(shares, {**frame, "measure": "balance"}, self._positives(t, group))
+                found = self._within(t, column, columns, group)
+                yield from self._values(found, t, column, group, {**frame, "measure": part, "value": value})
+                if part == "stance":
+                    stances[value] = found
+        if {"supportive", "critical"} <= stances.keys():
+            yield from self._balance(stances, {**frame, "measure": "balance"}, self._positives(t, group))
 
     def sizes(self, group: int | None) -> Ints:
         """Paragraphs by stratum."""

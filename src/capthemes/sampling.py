@@ -1,11 +1,10 @@
 """The sample to label by hand: drawn at random from strata of predicted probability, and how large it must be."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from capthemes.annotations import paragraphs
 from capthemes.codebook import Codebook
 from capthemes.errors import InputError
-from capthemes.intervals import ENOUGH, LEVEL
+from capthemes.intervals import ENOUGH, LEVEL, wilson
 from capthemes.records import Array, Paragraph
 from capthemes.runs import Run
 
@@ -25,7 +24,7 @@ LEAST = 10  # labels in each stratum
 LEAST_SPREAD = 0.1  # of the truth in a stratum: where a model is sure it may be wrong
 ANY = "any"
 Ints = npt.NDArray[np.intp]
-_NAME = re.compile(r"(\S+) (0\.\d+|1\.\d+)-(0\.\d+|1\.\d+)")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,11 @@ def draw(
         raise InputError(f"the run has {len(codes)} paragraphs, fewer than the {n} asked for; ask for fewer")
     if documents is not None:
         rows, weight = _whole_documents(run, documents, n, rng)
-        return [{**row, "weight": weight, "labels": None} for row in _taken(run, rows)]
+        drawn = [{**row, "weight": weight, "labels": None} for row in _taken(run, rows)]
+        place = {
+            name: order for order, name in enumerate(_shuffled(dict.fromkeys(row[documents] for row in drawn), rng))
+        }
+        return sorted(drawn, key=lambda row: place[row[documents]])
     sizes = np.bincount(codes, minlength=len(strata.names))
     counts = allocate(sizes, spreads, n)
     rows = np.concatenate(
@@ -163,7 +166,7 @@ def power(run: Run, width: float) -> list[Power]:
     factor = (2 * float(ndtri((1 + LEVEL) / 2)) / width) ** 2
     found = []
     for theme, q, rest in zip(run.themes, shares.tolist(), left.tolist(), strict=True):
-        by_hand, powered = (_finite(factor * variance, count) for variance in (q * (1 - q), rest))
+        by_hand, powered = _by_hand(q, width, count), int(np.ceil(factor * rest / (1 + factor * rest / count)))
         enough = ENOUGH / max(min(q, 1 - q), 1e-9)
         found.append(Power(theme, q, width, by_hand, max(powered, int(np.ceil(enough))) if enough <= count else None))
     return found
@@ -175,9 +178,15 @@ def matrix(batch: "pyarrow.RecordBatch") -> Array:
     return np.asarray(column.flatten(), dtype=np.float64).reshape(len(batch), -1)
 
 
-def _finite(n: float, size: int) -> int:
-    """A number of labels, less what a corpus of `size` paragraphs spares."""
-    return max(int(np.ceil(n / (1 + n / size))), 1)
+def _by_hand(share: float, width: float, size: int) -> int:
+    """The fewest labels of a corpus of `size` paragraphs whose Wilson interval, if they find `share`, is so narrow."""
+    few, many = 1, size
+    while few < many:
+        n = (few + many) // 2
+        effective = n / (1 - n / size)
+        low, high = wilson(share * effective, effective, max(n - 1, 1))
+        few, many = (few, n) if high - low <= width else (n + 1, many)
+    return many
 
 
 def _survey(run: Run, strata: Strata) -> tuple[Ints, Array]:
@@ -217,6 +226,6 @@ def _taken(run: Run, rows: Ints) -> Iterator[dict[str, Any]]:
         start += len(batch)
 
 
-def _shuffled(rows: Iterable[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+def _shuffled(rows: Iterable[Item], rng: np.random.Generator) -> list[Item]:
     listed = list(rows)
     return [listed[i] for i in rng.permutation(len(listed))]
