@@ -216,11 +216,18 @@ def test_a_sample_stands_for_the_run(made):
 
 
 @pytest.mark.parametrize(
-    ("n", "theme", "message"), [(0, None, "says nothing"), (5000, None, "fewer than"), (9, "sea", "no theme")]
+    ("n", "options", "message"),
+    [
+        (0, {}, "says nothing"),
+        (5000, {}, "fewer than"),
+        (9, {"theme": "sea"}, "no theme"),
+        (9, {"documents": "book"}, "no column 'book'"),
+        (9, {"theme": "farmland", "documents": "document"}, "choose one"),
+    ],
 )
-def test_a_sample_that_cannot_be_drawn_is_refused(made, n, theme, message):
+def test_a_sample_that_cannot_be_drawn_is_refused(made, n, options, message):
     with pytest.raises(InputError, match=message):
-        draw(made[0], n, theme=theme)
+        draw(made[0], n, **options)
 
 
 def test_power_is_what_an_interval_of_that_width_takes(made):

@@ -268,18 +268,23 @@ def precision_bound(
     part of `delta` and inherits what the one before it, if proven, had. A test is binomial, at the effective number of
     paragraphs where documents hold several.
     """
-    from scipy.special import betainc
-
     found, level = None, 0.0
     for threshold in 1 / (1 + np.exp(-GRID)):
         chosen = p >= threshold
         level += delta / len(GRID)
-        n, hits = float(chosen.sum()), float(truth[chosen].sum())
-        if hits:
-            right = truth[chosen].astype(np.float64)
-            shrink = 1 / design_effect(Cell(1 << 60, right, right, 0.0, documents[chosen]))[0]
-            if float(betainc(hits * shrink, (n - hits) * shrink + 1, precision)) <= level:
+        right, own = truth[chosen].astype(np.float64), documents[chosen]
+        if _unlikely(right, 1.0, precision) <= level:  # before documents are counted, which takes longer
+            effect = design_effect(Cell(1 << 60, right, right, 0.0, own))[0]
+            if _unlikely(right, effect, precision) <= level:
                 found = float(threshold)
                 continue
         level = 0.0
     return found
+
+
+def _unlikely(right: Array, effect: float, precision: float) -> float:
+    """How likely so many right ones are, or more, if no more than `precision` are right; at an effective number."""
+    from scipy.special import betainc
+
+    hits = float(right.sum())
+    return float(betainc(hits / effect, (len(right) - hits) / effect + 1, precision)) if hits else 1.0

@@ -91,13 +91,15 @@ def draw(
     the run it stands for) and labels null. `documents`, the column that says what a paragraph is from, draws whole
     documents instead, each as likely as another, until there are `n` paragraphs: what shares of documents need.
 
-    Raises InputError for an `n` that the run cannot give and a theme that it does not have.
+    Raises InputError for an `n` that the run cannot give, and for a theme or column that it does not have.
     """
     rng = np.random.default_rng(seed)
     if n < 1:
         raise InputError(f"a sample of {n} paragraphs says nothing; ask for 1 or more")
     if theme is not None and theme not in run.themes:
         raise InputError(f"no theme {theme!r} in the run; it has: {', '.join(run.themes)}")
+    if theme is not None and documents is not None:
+        raise InputError("a sample is drawn by a theme's probability or by documents; choose one")
     strata = Strata(theme or ANY)
     codes, spreads = _survey(run, strata)
     if n > len(codes):
@@ -105,26 +107,20 @@ def draw(
     if documents is not None:
         rows, weight = _whole_documents(run, documents, n, rng)
         drawn = [{**row, "weight": weight, "labels": None} for row in _taken(run, rows)]
-        place = {
-            name: order for order, name in enumerate(_shuffled(dict.fromkeys(row[documents] for row in drawn), rng))
-        }
+        names = _shuffled(dict.fromkeys(row[documents] for row in drawn), rng)
+        place = {name: order for order, name in enumerate(names)}
         return sorted(drawn, key=lambda row: place[row[documents]])
     sizes = np.bincount(codes, minlength=len(strata.names))
     counts = allocate(sizes, spreads, n)
     rows = np.concatenate(
         [rng.choice(np.flatnonzero(codes == h), count, replace=False) for h, count in enumerate(counts)]
     )
-    extra = {
-        row: {"stratum": strata.names[codes[row]], "weight": round(float(sizes[codes[row]] / counts[codes[row]]), 4)}
-        for row in rows.tolist()
-    }
-    return _shuffled(
-        [
-            {**row, **extra[place], "labels": None}
-            for place, row in zip(np.sort(rows).tolist(), _taken(run, np.sort(rows)), strict=True)
-        ],
-        rng,
-    )
+    rows.sort()
+    drawn = [
+        {**row, "stratum": strata.names[h], "weight": round(float(sizes[h] / counts[h]), 4), "labels": None}
+        for row, h in zip(_taken(run, rows), codes[rows].tolist(), strict=True)
+    ]
+    return _shuffled(drawn, rng)
 
 
 def read_sample(path: Path, codebook: Path | None = None) -> tuple[list[Paragraph], int]:
@@ -206,7 +202,10 @@ def _whole_documents(run: Run, column: str, n: int, rng: np.random.Generator) ->
     """The rows of documents drawn until there are `n` paragraphs, and how many documents each stands for."""
     import pyarrow
 
-    names = pyarrow.chunked_array([batch[column] for batch in run.batches([column])]).combine_chunks()
+    batches = list(run.batches([column]))
+    if any(column not in batch.schema.names for batch in batches):
+        raise InputError(f"the run has no column {column!r} that says what a paragraph is from; name one it has")
+    names = pyarrow.chunked_array([batch[column] for batch in batches]).combine_chunks()
     codes = np.asarray(names.dictionary_encode(null_encoding="encode").indices, dtype=np.intp)
     sizes = np.bincount(codes)
     order = rng.permutation(len(sizes))
