@@ -5,14 +5,14 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import ablation, coverage, data, models, noise
+from benchmarks import ablation, coverage, data, models, noise, sure
 from benchmarks.sheet import sources
 from capthemes import annotations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=["ablation", "ablation-encoder", "coverage", "data", "models", "noise"])
+    parser.add_argument("name", choices=["ablation", "ablation-encoder", "coverage", "data", "models", "noise", "sure"])
     parser.add_argument(
         "--real", type=Path, help="folder of published text (pool.jsonl, dev.jsonl); without it those figures stay"
     )
@@ -27,9 +27,12 @@ def main() -> None:
     if options.name == "models":
         models.run()
         return
-    if options.name.startswith("ablation"):
+    if options.name == "sure" or options.name.startswith("ablation"):
         if options.real is None:
-            parser.error("the ablation is measured on published text: --real FOLDER")
+            parser.error(f"{options.name} is measured on published text: --real FOLDER")
+        if options.name == "sure":
+            sure.run(options.real)
+            return
         (ablation.run if options.name == "ablation" else ablation.run_encoder)(options.real)
         return
     gold = annotations.paragraphs("written")

@@ -1,9 +1,9 @@
-"""The short form of `python -m benchmarks coverage`."""
+"""The short form of `python -m benchmarks coverage`, and sheets that are not stale."""
 
 import math
 
 import pytest
-from benchmarks import coverage
+from benchmarks import coverage, sure
 
 RUNS = 300
 LUCK = 2 * math.sqrt(0.93 * 0.07 / RUNS)
@@ -25,7 +25,7 @@ def test_intervals_hold_the_true_share_where_counts_are_far_off(design, shifted,
     assert found.stance is None or found.stance >= 0.93 - LUCK
 
 
-@pytest.mark.skipif(not coverage.RESULTS.exists(), reason="coverage has not been measured yet")
-def test_the_table_shows_what_was_measured_last():
-    sheet = coverage.SHEET.read_text(encoding="utf-8")
-    assert coverage.rendered(sheet) == sheet
+@pytest.mark.parametrize("measured", [coverage, sure])
+def test_the_tables_show_what_was_measured_last(measured):
+    sheet = measured.SHEET.read_text(encoding="utf-8")
+    assert measured.rendered(sheet) == sheet

@@ -24,7 +24,7 @@ from capthemes.text import script
 FORMAT = "1"
 LANGUAGES = ("en", "zh")
 CONFIDENCE = 0.9  # with which a precision holds, over draws of the held-out paragraphs
-GRID = np.linspace(4, -4, 33)  # log-odds of raw probabilities that are tested, the strictest first
+GRID = np.linspace(4, -4, 17)  # log-odds of raw probabilities that are tested, the strictest first
 Kind = Literal["recall", "precision"]
 Holds = Literal["in the language", "over all languages", "not"]
 OWN, POOLED, NOT = get_args(Holds)
