@@ -9,6 +9,7 @@ from benchmarks import (
     ablation,
     characters,
     cluster,
+    coverage,
     data,
     faithfulness,
     fewshot,
@@ -40,6 +41,7 @@ def main() -> None:
     add("ablation-encoder", ablation.run_encoder, real=NEEDED)
     add("characters", characters.run)
     add("cluster", cluster.run, rows={"type": int, "default": 200_000, "help": "how many (default: 200,000)"})
+    add("coverage", coverage.run, runs={"type": int, "default": coverage.RUNS, "help": "of each cell"})
     add("data", data.run, real=REAL)
     add(
         "faithfulness",
