@@ -20,6 +20,7 @@ from benchmarks import (
     scale,
     speed,
     standings,
+    sure,
 )
 
 REAL = {"type": Path, "metavar": "FOLDER", "help": "folder of published text; without it its figures stay"}
@@ -79,6 +80,7 @@ def main() -> None:
     size = {"type": int, "default": 2_000_000, "help": "how many (default: 2,000,000)"}
     add("scale", scale.run, paragraphs=size, workers={"type": int, "default": 1, "help": "processes (default: 1)"})
     add("speed", speed.run, real=REAL)
+    add("sure", sure.run, real=NEEDED)
     options = vars(parser.parse_args())
     options.pop("run")(**options)
 

@@ -79,7 +79,9 @@ def test_a_run_is_measured(profile, policy, tmp_path, monkeypatch):
     texts = [*policy, *OTHER["sport"]]
     columns = {"text": texts, "document": [f"d{i}" for i in range(len(texts))], "model": ["m@0"] * len(texts)}
     p = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array([0.5] * len(texts), pyarrow.float32()), 1)
-    table = pyarrow.table({**columns, "probabilities": p}).replace_schema_metadata({"themes": '["a"]'})
+    table = pyarrow.table({**columns, "probabilities": p}).replace_schema_metadata(
+        {"themes": '["a"]', "stances": "[]", "voices": "[]"}
+    )
     pyarrow.parquet.write_table(table, tmp_path / "run.parquet", row_group_size=50)
     run = open_run(tmp_path / "run.parquet")
     whole = of_run(run, profile)

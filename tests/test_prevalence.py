@@ -6,6 +6,7 @@ import pyarrow.parquet
 import pytest
 
 from capthemes import prevalence
+from capthemes.codebook import Codebook
 from capthemes.errors import InputError
 from capthemes.intervals import wilson
 from capthemes.records import Label, Paragraph
@@ -44,7 +45,9 @@ def corpus(n: int = 4000, seed: int = 0) -> tuple[pyarrow.Table, dict[str, Parag
         "model": ["land@0"] * n,
         "schema": [2] * n,
     }
-    table = pyarrow.table(columns).replace_schema_metadata({"themes": json.dumps(THEMES)})
+    book = Codebook.load()
+    known = {"themes": THEMES, "stances": list(book.stances), "voices": list(book.voices)}
+    table = pyarrow.table(columns).replace_schema_metadata({name: json.dumps(x) for name, x in known.items()})
     gold = {
         name: Paragraph(name, f"text {i}", tuple(Label(x["theme"], x["stance"], x["voice"]) for x in row))
         for i, (name, row) in enumerate(zip(ids, labels(truth, stance), strict=True))

@@ -69,6 +69,6 @@ def test_a_model_is_calibrated_on_labels_of_ones_own(tmp_path, capsys):
 def test_what_is_no_run_is_refused(tmp_path, capsys):
     pandas.DataFrame({"text": ["a"]}).to_parquet(tmp_path / "x.parquet")
     assert main(["prevalence", str(tmp_path / "x.parquet")]) == 1
-    assert "no probabilities" in capsys.readouterr().err
+    assert "not labelled by capthemes" in capsys.readouterr().err
     assert main(["prevalence", str(tmp_path / "none")]) == 1
     assert "no labelled run" in capsys.readouterr().err
