@@ -10,7 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from operator import itemgetter
 from pathlib import Path
@@ -32,6 +32,7 @@ BINS = (15, 40, 100)  # words of a paragraph, between lengths that are compared 
 TAIL = 99  # percentile of the training text beyond which a paragraph is outside
 FAR = 0.75  # chance that a paragraph is stranger than one of the training text, from which on there is a warning
 MOST = 20_000  # paragraphs of a run that are read
+PARTS = 16  # of a run that are read
 OUTSIDE_DOCUMENT = 0.5  # share of its paragraphs outside, from which on a document is
 _WORD = re.compile(f"[{HAN}]+|[^\\W\\d_{HAN}]+")
 Ints = npt.NDArray[np.intp]
@@ -74,16 +75,18 @@ class Drift:
     words: tuple[float, float]
     documents: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return (
+            f"{self.outside:.0%} of paragraphs are far from what the model was trained on (1% expected), "
+            f"{self.unknown[0]:.0%} of words are unknown ({self.unknown[1]:.0%} expected)"
+        )
+
     @property
     def warning(self) -> str | None:
         """A line for a summary, where the corpus is not the model's kind of text."""
         if self.distance < FAR and self.outside < 0.1:
             return None
-        return (
-            f"not the kind of text that the model was trained on: {self.outside:.0%} of paragraphs are far outside "
-            f"(1% expected), {self.unknown[0]:.0%} of words are unknown ({self.unknown[1]:.0%} expected); "
-            "check labels by hand before use"
-        )
+        return f"not the kind of text that the model knows: {self}; check labels by hand before use"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,14 +199,17 @@ class Profile:
             raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
 
 
-def of_run(run: Run, profile: Profile, document: str = "document", seed: int = 0) -> Drift:
-    """How far a run's paragraphs, or MOST of them drawn at random, are from a model's training text."""
+def of_run(run: Run, profile: Profile, document: str = "document", most: int | None = None, seed: int = 0) -> Drift:
+    """How far a run is from a model's training text, by MOST of its paragraphs, or `most`, drawn at random.
+
+    Of a run of many parts only PARTS are looked at, evenly spread.
+    """
     rng = np.random.default_rng(seed)
     kept: list[tuple[float, str, str]] = []
-    for batch in run.batches(["text", document]):
+    for batch in replace(run, files=run.files[:: -(-len(run.files) // PARTS)]).batches(["text", document]):
         rows = zip(rng.random(len(batch)).tolist(), batch["text"].to_pylist(), batch[document].to_pylist(), strict=True)
-        kept = nsmallest(MOST, [*kept, *rows], key=itemgetter(0))
-    return profile.compare([text for _, text, _ in kept], [str(name) for _, _, name in kept])
+        kept = nsmallest(most or MOST, [*kept, *rows], key=itemgetter(0))
+    return profile.compare([text for _, text, _ in kept if text], [str(name) for _, text, name in kept if text])
 
 
 def _words(text: str) -> list[str]:
