@@ -185,7 +185,14 @@ def rendered(sheet: str) -> str:
 
 
 def _lines(found: list[Covered]) -> Iterator[str]:
-    yield f"{found[0].runs:,} runs in each of {len(found)} cells."
+    lowest = [min(one.adjusted for one in found), min(one.powered for one in found)]
+    lowest.append(min(one.stance for one in found if one.stance is not None))
+    error = np.mean([one.counted_error for one in found])
+    yield (
+        f"{found[0].runs:,} runs in each of {len(found)} cells. The lowest coverage is {lowest[0]:.3f} adjusted, "
+        f"{lowest[1]:.3f} prediction-powered and {lowest[2]:.3f} for a stance within the theme. Counting alone "
+        f"is off by {error:.0%} of the share on average."
+    )
     yield ""
     columns = ["sample of", "text", "share", "labels", "adjusted", "powered", "by predictions"]
     columns += ["width, by hand / adjusted / powered", "stance: given", "holds"]
