@@ -6,6 +6,7 @@ a finding. Half of the mutated models have their manifest sealed anew, so that t
 `i` of a seed is the same on every machine.
 """
 
+import gzip
 import json
 import os
 import random
@@ -133,6 +134,7 @@ def make(folder: Path, encoder: str | None) -> None:
     }.items():
         (folder / "corpora" / name).write_text(content, encoding="utf-8")
     table = pyarrow.Table.from_pylist(rows)
+    (folder / "corpora" / "a.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     pyarrow.parquet.write_table(table, folder / "corpora" / "a.parquet", row_group_size=4, compression="zstd")
     pyarrow.parquet.write_table(table, folder / "corpora" / "b.parquet", compression="snappy", use_dictionary=False)
 
@@ -149,6 +151,7 @@ def _families(encoder: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "zeroshot", {"encoder": "nowhere/none"}
     if encoder is not None:
         yield "transformer", {"encoder": encoder}
+        yield "fewshot", {"encoder": encoder}
 
 
 def mutated(content: bytes, draw: random.Random) -> bytes:

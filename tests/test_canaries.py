@@ -72,11 +72,11 @@ def sealed(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("family", ["keywords", "linear", "pipeline", "transformer", "zeroshot"])
+@pytest.mark.parametrize("family", ["fewshot", "keywords", "linear", "pipeline", "transformer", "zeroshot"])
 def test_pickles_in_the_place_of_any_file_are_not_read(family, ran, tmp_path, land_codebook, land_paragraphs, request):
     own = {"zeroshot": {"encoder": "someone/else"}}
-    if family == "pipeline":
-        own["pipeline"] = request.getfixturevalue("options")["pipeline"]
+    if family in ("fewshot", "pipeline"):
+        own[family] = request.getfixturevalue("options")[family]
     if family == "transformer":
         folder = Path(shutil.copytree(request.getfixturevalue("transformer"), tmp_path / "land"))
     else:
@@ -223,7 +223,7 @@ def test_a_pointer_to_another_model_is_followed_only_with_a_word_of_trust(tmp_pa
     (tmp_path / "a.txt").write_text("A plant.")
     label = ["label", str(tmp_path / "a.txt"), "-o", str(tmp_path / "o.csv"), "-m", str(folder)]
     assert main(label) == 1
-    assert "--trust" in capsys.readouterr().err
+    assert "--trusted" in capsys.readouterr().err
     assert capthemes.load(folder, trusted=["someone/else"]).family.encoder == "someone/else"
 
 

@@ -81,7 +81,8 @@ def test_no_one_is_asked_to_trust_code_and_no_shell_is_opened():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call):
                 assert not [k.arg for k in node.keywords if k.arg in words], f"{name}:{node.lineno}"
-                if re.search(r"(?<!Tokenizer)(?<!Config)\.from_pretrained$", dotted(node.func)):
+                kind = dotted(node.func).removesuffix(".from_pretrained")
+                if kind.startswith("AutoModel") and kind != dotted(node.func):
                     given = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
                     assert given.get("use_safetensors") is True, f"{name}:{node.lineno} may load pickled weights"
 
@@ -91,6 +92,9 @@ OFFLINE = {
     "import": "import capthemes; [getattr(capthemes, name) for name in capthemes.__all__]",
     "load": "from capthemes.model import load, names; [load(name) for name in names()]",
     "predict": "from capthemes.model import load, names; [load(name).predict(['产能过剩']) for name in names()]",
+    "report": f"from capthemes.cli import main; label = ['label', {str(ROOT / 'examples')!r}, '-o', 'o.parquet']; "
+    "calls = [label, ['report', 'o.parquet', '-o', 'o.html'], ['explain', 'Mills cut output.']]; "
+    "assert [main(call) for call in calls] == [0, 0, 0]",
     "label": f"from capthemes.cli import main; assert main(['label', {str(ROOT / 'examples')!r}, '-o', 'o.csv']) == 0",
 }
 BLOCKED = """
@@ -109,8 +113,8 @@ sys.addaudithook(deny)
 
 @pytest.mark.parametrize("use", OFFLINE)
 def test_no_network_is_reached_and_nothing_unpickled(use, tmp_path):
-    if use in ("load", "predict"):
-        pytest.importorskip("onnxruntime")
+    for needed in {"load": ["onnxruntime"], "predict": ["onnxruntime"], "report": ["jinja2"]}.get(use, []):
+        pytest.importorskip(needed)
     run = subprocess.run([sys.executable, "-c", BLOCKED + OFFLINE[use]], capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
 

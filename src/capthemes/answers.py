@@ -178,7 +178,7 @@ def read_predictions(path: Path, gold: Sequence[Paragraph], codebook: Codebook) 
 def _row(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON ({error}); mend or remove the line") from None
     if not isinstance(row, dict) or "id" not in row or "labels" not in row:
         raise InputError(f'{where}: a prediction needs an \'id\' and \'labels\', as {{"id": "en-1", "labels": []}}')

@@ -12,6 +12,7 @@ import numpy as np
 
 from capthemes.codebook import Codebook
 from capthemes.errors import ModelError
+from capthemes.families.pretrained import check_encoder
 from capthemes.families.zeroshot import TOKENS, ZeroShot
 from capthemes.records import Array, Probabilities
 from capthemes.text import sound
@@ -25,6 +26,7 @@ def hub_family(name: str, codebook: Codebook) -> "ZeroShot | Classifier":
         from transformers import AutoConfig
     except ImportError as error:
         raise ModelError("models of the Hub need transformers: pip install 'capthemes[train]'") from error
+    check_encoder(name)
     try:
         labels = [str(label) for _, label in sorted(AutoConfig.from_pretrained(name).id2label.items())]
     except (OSError, ValueError) as error:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, Progress, add_trust, duration, open_console, plain_table
+from capthemes.commands.terminal import Commands, Progress, add_trusted, duration, open_console, plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
     add("--resume", action="store_true", help="go on with the run in OUT, as is done anyway; refuse if there is none")
     add("--overwrite", action="store_true", help="replace OUT if it exists, or a run of something else")
     add("--dry-run", action="store_true", help="show the plan, the columns and the time it will take; write nothing")
-    add_trust(label)
+    add_trusted(label)
     label.set_defaults(run=_label)
 
 
@@ -62,7 +62,7 @@ def _label(options: argparse.Namespace) -> None:
     console = open_console()
     source = Source(options.text, options.encoding, options.cut, options.format)
     name = options.model or DEFAULT
-    model = load(name, trusted=options.trust) if options.trust else loaded(name)
+    model = load(name, trusted=options.trusted) if options.trusted else loaded(name)
     if options.dry_run:
         _print_plan(console, options, model, source)
         return
@@ -70,7 +70,7 @@ def _label(options: argparse.Namespace) -> None:
         summary = label_corpus(
             options.inputs,
             options.output,
-            model=model if options.trust else options.model,
+            model=model if options.trusted else options.model,
             source=source,
             progress=progress,
             **{name: getattr(options, name) for name in PASSED},

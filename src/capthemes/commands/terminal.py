@@ -85,10 +85,10 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def add_trust(command: argparse.ArgumentParser) -> None:
+def add_trusted(command: argparse.ArgumentParser) -> None:
     """The option by which a user says what a model may bring that is no data."""
-    shown = "a type that a model's pipeline asks for, or the model that it points to, as the error names it"
-    command.add_argument("--trust", action="append", default=[], metavar="NAME", help=f"{shown}; may be given again")
+    shown = "types that a saved pipeline may load, or the model that a zeroshot one points to, as the error names them"
+    command.add_argument("--trusted", nargs="+", default=[], metavar="NAME", help=shown)
 
 
 def plain_table(**options: Any) -> "Table":
@@ -110,5 +110,5 @@ def add_data(command: argparse.ArgumentParser) -> None:
     add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set as written/test")
     add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
     add("--codebook", type=Path, help="for a MODEL that has none of its own")
-    add("--trusted", nargs="+", default=[], metavar="TYPE", help="types that a saved pipeline may load")
+    add_trusted(command)
     add("--seed", type=int, default=0, help="of the bootstrap")

@@ -7,6 +7,7 @@ Chinese words and has learned nothing of any theme.
 
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,9 +15,12 @@ import numpy as np
 
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, ModelError
-from capthemes.families.tokens import Tokens, batches, padded
-from capthemes.families.transformer import TOKENIZER, Engine, onnx_engine, require
+from capthemes.families import graph
+from capthemes.families.tokens import Tokens, batches, padded, read_tokens
+from capthemes.families.transformer import INPUTS, OUTPUTS, TOKENIZER, Engine, onnx_engine, require
+from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, label_indices, softmax, theme_matrix
+from capthemes.untrusted import Shape, read_bytes, read_tensors
 
 WEIGHTS = "sentences.onnx"
 HEAD = "head.safetensors"
@@ -35,7 +39,7 @@ class Sentences:
 
     @cached_property
     def tokens(self) -> Tokens:
-        return Tokens(self.tokenizer.decode("utf-8"))
+        return read_tokens(self.tokenizer)
 
     @cached_property
     def _run(self) -> Engine:
@@ -55,6 +59,8 @@ class Sentences:
         found = np.zeros((len(texts), 0))
         for rows in batches(windows):
             read = self._run(*padded([windows[row] for row in rows], self.tokens.padding))
+            if read.ndim != 2 or len(read) != len(rows):
+                raise ModelError(f"{WEIGHTS} answers {read.shape} for {len(rows)} windows; fetch the model anew")
             found = found if found.shape[1] else np.zeros((len(texts), read.shape[1]))
             np.add.at(found, [owners[row] for row in rows], read)
         return _unit(found)
@@ -130,28 +136,24 @@ class FewShot:
 
     @classmethod
     def load(cls, folder: Path, codebook: Codebook) -> Self:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            head = load_file(folder / HEAD)
-            sentences = Sentences((folder / WEIGHTS).read_bytes(), (folder / TOKENIZER).read_bytes())
-        except (OSError, SafetensorError) as error:
-            raise ModelError(
-                f"{folder}: the fewshot family's files cannot be read ({error}); fetch them anew"
-            ) from error
+        """Raises ModelError for files that do not fit together or hold more than weights and standard operators."""
         T, S, V = len(codebook.names), len(codebook.stances), len(codebook.voices)
-        D = len(head.get("center", ()))
-        shapes = {
-            "center": (D,),
-            "weights": (D, T + S + V),
-            "bias": (T,),
-            "stance_bias": (T, S),
-            "voice_bias": (T, V),
+        shapes: dict[str, tuple[Shape, str]] = {
+            "center": ((None,), "float32"),
+            "weights": ((None, T + S + V), "float32"),
+            "bias": ((T,), "float32"),
+            "stance_bias": ((T, S), "float32"),
+            "voice_bias": ((T, V), "float32"),
         }
-        for name, shape in shapes.items():
-            if name not in head or head[name].shape != shape or not np.isfinite(head[name]).all():
-                raise ModelError(f"{folder / HEAD}: {name} must be finite, of shape {shape}; fetch the model anew")
+        head = read_tensors(folder / HEAD, shapes, ENDINGS[".safetensors"])
+        if len(head["center"]) != len(head["weights"]):
+            raise ModelError(f"{folder / HEAD}: center and weights must be as long; fetch the model anew")
+        weights, tokenizer = (read_bytes(folder / name, ENDINGS[Path(name).suffix]) for name in (WEIGHTS, TOKENIZER))
+        graph.check(weights, INPUTS, OUTPUTS)
+        if find_spec("tokenizers") is None:
+            require("onnx")
+        sentences = Sentences(weights, tokenizer)
+        sentences.tokens  # noqa: B018
         return cls(codebook, sentences, head)
 
 

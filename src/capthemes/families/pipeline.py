@@ -84,7 +84,7 @@ class Pipeline:
             if strange:
                 raise ModelError(
                     f"{path}: asks for types that are not trusted: {', '.join(strange)}; "
-                    f"if you know where it is from: load(..., trusted={strange}), or --trust for each"
+                    f"if you know where it is from: load(..., trusted={strange}), or --trusted"
                 )
             return cls(codebook, skops.load(path, trusted=asked))
         except ModelError:

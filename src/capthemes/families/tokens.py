@@ -1,5 +1,6 @@
 """Tokens: what an encoder reads of a text, in windows, and Chinese words where its vocabulary has them."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,8 +20,7 @@ LINEAR = frozenset((" {2,}", r"\s+", r"\s{2,}|[\n\r\t]", r"\n", r"[\n\r\t]"))
 class Tokens:
     """A tokenizer that also knows Chinese words: the longest one of its vocabulary, again and again.
 
-    Raises ValueError for one that is not `serialised` in JSON, or that would take a text of any length apart slowly or
-    make it grow without bound.
+    Raises ValueError for one that could take a text apart slowly, or make it grow without bound.
     """
 
     def __init__(self, serialised: str) -> None:
@@ -29,8 +29,8 @@ class Tokens:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise ModelError("the transformer family needs tokenizers: pip install 'capthemes[transformer]'") from error
-        content = parse(serialised.encode())
-        _check(content)
+        content = json.loads(serialised)
+        _check(content)  # before an encoder is trained on, too
         self.tokenizer = Tokenizer.from_str(serialised)
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(WINDOW)
@@ -49,6 +49,20 @@ class Tokens:
                 windows.append(window.ids)
                 owners.append(owner)
         return windows, owners
+
+
+def read_tokens(content: bytes) -> Tokens:
+    """The tokenizer of a file.
+
+    Raises ModelError for one that is damaged, that could take a text apart slowly, or make it grow without bound.
+    """
+    try:
+        parse(content)
+        return Tokens(content.decode("utf-8"))
+    except (KeyboardInterrupt, SystemExit, ModelError):
+        raise
+    except BaseException as error:  # tokenizers raises nothing narrower than Exception, and panics that are none
+        raise ModelError(f"tokenizer.json: cannot be used ({error}); fetch the model anew") from error
 
 
 def _check(part: Any) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from capthemes.codebook import Codebook
 from capthemes.errors import ModelError
 from capthemes.families import graph
-from capthemes.families.tokens import Tokens, batches, padded
+from capthemes.families.tokens import Tokens, batches, padded, read_tokens
 from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, softmax
 from capthemes.untrusted import parse, read_bytes
@@ -53,7 +53,7 @@ class Transformer:
 
     @cached_property
     def tokens(self) -> Tokens:
-        return Tokens(self.files[TOKENIZER].decode("utf-8"))
+        return read_tokens(self.files[TOKENIZER])
 
     @cached_property
     def _run(self) -> Engine:
@@ -103,14 +103,12 @@ class Transformer:
         family = cls(codebook, files, engine)
         if find_spec("tokenizers") is None:
             require("onnx")
+        family.tokens  # noqa: B018
         try:
             shape = parse(files[SHAPE])
             have = tuple(shape[part] for part in ("themes", "stances", "voices"))
-            family.tokens  # noqa: B018
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # tokenizers raises nothing narrower, and its panics are no Exception
-            raise ModelError(f"{folder}: the transformer's files do not fit ({error}); fetch the model anew") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder / SHAPE}: cannot be read ({error}); fetch the model anew") from error
         T, given = len(codebook.names), len(codebook.stances) + len(codebook.voices)
         if have != (T, len(codebook.stances), len(codebook.voices)):
             raise ModelError(f"{folder / SHAPE}: {have!r:.80} themes, stances, voices are not the codebook's")
@@ -164,7 +162,7 @@ def onnx_engine(weights: bytes) -> Engine:
         try:
             logits: Array = session.run(None, dict(zip(INPUTS, (ids, mask), strict=True)))[0].astype(np.float64)
         except Exception as error:  # as above
-            raise ModelError(f"{WEIGHTS} cannot be run ({error}); fetch the model anew") from error
+            raise ModelError(f"the ONNX weights cannot be run ({error}); fetch the model anew") from error
         return logits
 
     return run

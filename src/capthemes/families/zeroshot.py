@@ -79,7 +79,7 @@ class ZeroShot:
         if trusted is not True and encoder not in (trusted or ()):
             raise ModelError(
                 f"{path}: points to the model {encoder!r:.200}, outside its folder; if you know it: "
-                f"load(..., trusted=[{encoder!r:.200}]), or --trust"
+                f"load(..., trusted=[{encoder!r:.200}]), or --trusted"
             )
         return cls(codebook, encoder)
 
