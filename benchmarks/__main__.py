@@ -9,6 +9,7 @@ from benchmarks import (
     ablation,
     characters,
     cluster,
+    coverage,
     data,
     faithfulness,
     fewshot,
@@ -19,6 +20,7 @@ from benchmarks import (
     scale,
     speed,
     standings,
+    sure,
 )
 
 REAL = {"type": Path, "metavar": "FOLDER", "help": "folder of published text; without it its figures stay"}
@@ -40,6 +42,7 @@ def main() -> None:
     add("ablation-encoder", ablation.run_encoder, real=NEEDED)
     add("characters", characters.run)
     add("cluster", cluster.run, rows={"type": int, "default": 200_000, "help": "how many (default: 200,000)"})
+    add("coverage", coverage.run, runs={"type": int, "default": coverage.RUNS, "help": "of each cell"})
     add("data", data.run, real=REAL)
     add(
         "faithfulness",
@@ -77,6 +80,7 @@ def main() -> None:
     size = {"type": int, "default": 2_000_000, "help": "how many (default: 2,000,000)"}
     add("scale", scale.run, paragraphs=size, workers={"type": int, "default": 1, "help": "processes (default: 1)"})
     add("speed", speed.run, real=REAL)
+    add("sure", sure.run, real=NEEDED)
     options = vars(parser.parse_args())
     options.pop("run")(**options)
 

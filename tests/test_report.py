@@ -17,6 +17,7 @@ from scipy.stats import binomtest
 import capthemes
 from capthemes.cli import main
 from capthemes.errors import InputError, ModelError
+from capthemes.prevalence import estimate
 from capthemes.records import Label, label_type
 from capthemes.report import charts
 from capthemes.report.clearest import marked
@@ -24,6 +25,7 @@ from capthemes.report.page import write_report
 from capthemes.report.rows import NONE, gather
 from capthemes.report.shares import FEW, Counted, counted
 from capthemes.runs import open_run
+from capthemes.sampling import draw
 from conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -317,12 +319,18 @@ def test_a_report_without_its_model_says_so(tmp_path):
         write_report(path, tmp_path / "s.html", model="fast")
 
 
-def test_estimates_and_drift_have_their_place(labelled, tmp_path):
-    estimates = {"involution": Counted(12, 100, 0.08, 0.17)}
-    write_report(labelled, tmp_path / "r.html", estimates=estimates, drift=["Far from home: 12% of <words> unknown."])
+def test_estimates_of_a_sample_and_the_drift_have_their_place(labelled, tmp_path):
+    run = open_run(labelled)
+    sample = [
+        capthemes.Paragraph(row["id"], row["text"], (), {"stratum": row["stratum"], "weight": row["weight"]})
+        for row in draw(run, 12)
+    ]
+    write_report(labelled, tmp_path / "r.html", sample=sample)
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "8.0% to 17%" in html
-    assert "12% of &lt;words&gt; unknown" in html
+    involution = estimate(run, sample=sample).best("involution")
+    assert f"{charts.percent(involution.low)} to {charts.percent(involution.high)}" in html
+    assert "with the estimate from a hand-labelled sample below it" in html
+    assert "of paragraphs are far from what the model was trained on" in html
     assert "has not been measured here" not in html
 
 
@@ -332,7 +340,7 @@ def test_nothing_labelled_and_nothing_at_all(tmp_path):
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "No paragraph has a theme." in html
     assert "3 of them because they are empty" in html
-    with pytest.raises(InputError, match="no run at"):
+    with pytest.raises(InputError, match="nor a labelled parquet file"):
         write_report(tmp_path / "none", tmp_path / "s.html")
 
 

@@ -9,7 +9,8 @@ from capthemes.families import FAMILIES
 from capthemes.records import Label, Paragraph
 from capthemes.training import gather, measure, train
 
-FILES = ["README.md", "codebook.md", "decision.json", "linear.safetensors", "model.json"]
+HELD = ["held_out.safetensors", "linear.safetensors", "model.json", "profile.safetensors"]
+FILES = ["README.md", "codebook.md", "decision.json", *HELD]
 
 
 def same_but_for_time(a, b) -> bool:

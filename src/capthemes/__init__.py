@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from capthemes.labelling import label_corpus as label_corpus
     from capthemes.model import Model as Model
     from capthemes.model import load as load
+    from capthemes.prevalence import Prevalence as Prevalence
+    from capthemes.prevalence import estimate as estimate
     from capthemes.records import Label as Label
     from capthemes.records import Paragraph as Paragraph
     from capthemes.records import Predictions as Predictions
@@ -33,6 +35,8 @@ _PUBLIC = {
     "label_corpus": "labelling",
     "Model": "model",
     "load": "model",
+    "Prevalence": "prevalence",
+    "estimate": "prevalence",
     "Label": "records",
     "Paragraph": "records",
     "Predictions": "records",
@@ -54,6 +58,7 @@ __all__ = [
     "Model",
     "Paragraph",
     "Predictions",
+    "Prevalence",
     "Probabilities",
     "Rows",
     "Source",
@@ -62,6 +67,7 @@ __all__ = [
     "__version__",
     "annotations",
     "compare",
+    "estimate",
     "evaluate",
     "label_corpus",
     "load",

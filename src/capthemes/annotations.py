@@ -51,18 +51,21 @@ def load(name: str) -> "datasets.DatasetDict | dict[str, list[Paragraph]]":
     )
 
 
-def paragraphs(source: str | Path, split: str | None = None, codebook: Codebook | None = None) -> list[Paragraph]:
+def paragraphs(
+    source: str | Path, split: str | None = None, codebook: Codebook | None = None, *, unread: bool = False
+) -> list[Paragraph]:
     """The labelled paragraphs of a bundled set, a folder of splits, or one jsonl file; of all splits if none is named.
 
     Each row has text and labels (a list of objects with theme, stance, voice, perhaps evidence); id, where it is
     missing, is the line's number; all else goes to `meta`. Labels are held to `codebook` (the built-in one by default).
     "read" lists the themes that the row was read for, where these are not all: of the others nothing is known.
     Bundled sets were read for the built-in themes.
+    `unread` lets rows pass whose labels are null, as a sample to label has them.
 
     Raises AnnotationError with file and line for a row or label that does not fit, for an unknown set or split,
     and for a set by reference.
     """
-    found = _gather(source, split, codebook)
+    found = _gather(source, split, codebook, unread)
     if bare := next((p.id for p in found if _by_reference(p)), None):
         raise AnnotationError(f"{source} holds paragraphs by reference ({bare} ...): bring their texts to hydrate()")
     return found
@@ -139,14 +142,16 @@ def folds(
     return [(np.flatnonzero(assigned != k), np.flatnonzero(assigned == k)) for k in range(count)]
 
 
-def _gather(source: str | Path, split: str | None, codebook: Codebook | None = None) -> list[Paragraph]:
+def _gather(
+    source: str | Path, split: str | None, codebook: Codebook | None = None, unread: bool = False
+) -> list[Paragraph]:
     for path in (Path(source), home("annotations") / f"{source}.jsonl"):
         if path.is_file():
-            return list(_read(path, codebook))
+            return list(_read(path, codebook, unread))
     files = _files(str(source))
     if split is not None and split not in files:
         raise AnnotationError(f"no split {split!r} in {source}; there is: {', '.join(files)}")
-    return [paragraph for part in ([split] if split else files) for paragraph in _read(files[part], codebook)]
+    return [paragraph for part in ([split] if split else files) for paragraph in _read(files[part], codebook, unread)]
 
 
 def _by_reference(paragraph: Paragraph) -> bool:
@@ -163,17 +168,18 @@ def _files(name: str) -> dict[str, Path]:
     )
 
 
-def _read(path: Path, codebook: Codebook | None = None) -> Iterator[Paragraph]:
+def _read(path: Path, codebook: Codebook | None = None, unread: bool = False) -> Iterator[Paragraph]:
     codebook = codebook or Codebook.load()
     built_in, bundled = Codebook.load().names, path.is_relative_to(home("annotations"))
     read_for = {"read": list(built_in)} if bundled and set(codebook.names) - set(built_in) else {}
     for number, where, row in rows(path):
         text = "" if "text" not in row and "sha256" in row else row.get("text")
-        if not isinstance(text, str) or not isinstance(row.get("labels"), list):
+        waits = unread and row.get("labels") is None
+        if not isinstance(text, str) or not (waits or isinstance(row.get("labels"), list)):
             raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
-        labels = read_labels(row["labels"], codebook, where)
+        labels = None if waits else read_labels(row["labels"], codebook, where)
         meta = read_for | {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
-        _check_read(meta.get("read"), labels, codebook, where)
+        _check_read(meta.get("read"), labels or (), codebook, where)
         yield Paragraph(str(row.get("id", number)), text, labels, meta)
 
 

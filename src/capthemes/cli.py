@@ -4,7 +4,21 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from capthemes.commands import agree, compare, evaluate, exchange, explain, label, queue, report, show, train
+from capthemes.commands import (
+    agree,
+    calibrate,
+    compare,
+    evaluate,
+    exchange,
+    explain,
+    label,
+    prevalence,
+    queue,
+    report,
+    sample,
+    show,
+    train,
+)
 from capthemes.errors import CapthemesError
 
 
@@ -32,7 +46,21 @@ def parser() -> argparse.ArgumentParser:
         prog="capthemes", description="Themes, stances and voices of paragraphs about Chinese industry."
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for module in (label, explain, report, evaluate, train, queue, exchange, agree, compare, show):
+    for module in (
+        label,
+        explain,
+        report,
+        evaluate,
+        train,
+        queue,
+        exchange,
+        agree,
+        compare,
+        sample,
+        prevalence,
+        calibrate,
+        show,
+    ):
         module.add(commands)
     return whole
 

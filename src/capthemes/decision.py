@@ -86,12 +86,13 @@ class Decision:
         """What a family said, with calibrated values."""
         return replace(
             said,
-            theme=self._calibrated_theme(said),
+            theme=self.calibrated_theme(said),
             stance=_soften(said.stance, self.stance_temperature),
             voice=_soften(said.voice, self.voice_temperature),
         )
 
-    def _calibrated_theme(self, said: Probabilities) -> Array:
+    def calibrated_theme(self, said: Probabilities) -> Array:
+        """(n, T), the calibrated probabilities of themes alone."""
         numbers = [self.themes[name] for name in said.themes]
         slopes, intercepts = (np.array([getattr(n, part) for n in numbers]) for part in ("slope", "intercept"))
         if (slopes == 1).all() and not intercepts.any():
@@ -99,16 +100,9 @@ class Decision:
         return _sigmoid(slopes * log_odds(said.theme) + intercepts)
 
     def decide(self, said: Probabilities) -> Decided:
-        """The labels of what a family said, each row's most probable first.
-
-        A stance or voice is the likeliest one, which its temperature does not change.
-        """
-        theme = self._calibrated_theme(said)
-        rows, themes = np.nonzero(theme >= np.array([self.themes[name].threshold for name in said.themes]))
-        order = np.lexsort((-theme[rows, themes], rows))
-        rows, themes = rows[order], themes[order]
-        stances, voices = (_likeliest(values, rows, themes) for values in (said.stance, said.voice))
-        return Decided(theme, rows, themes, stances, voices)
+        """The labels of what a family said, each row's most probable first."""
+        thresholds = np.array([self.themes[name].threshold for name in said.themes])
+        return decided_at(said, self.calibrated_theme(said), thresholds)
 
     def with_thresholds(self, thresholds: float | Mapping[str, float]) -> "Decision":
         """Other thresholds, one for all themes or one for each theme named; the rest stays."""
@@ -152,6 +146,18 @@ class Decision:
             return cls(themes, stance, voice)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ModelError(f"{where}: not a decision ({error}); save the model anew") from error
+
+
+def decided_at(said: Probabilities, theme: Array, thresholds: Array) -> Decided:
+    """The labels whose calibrated probability `theme` (n, T) is at least that of `thresholds`, (T,) or (n, T).
+
+    A stance or voice is the likeliest one, which its temperature does not change.
+    """
+    rows, themes = np.nonzero(theme >= thresholds)
+    order = np.lexsort((-theme[rows, themes], rows))
+    rows, themes = rows[order], themes[order]
+    stances, voices = (_likeliest(values, rows, themes) for values in (said.stance, said.voice))
+    return Decided(theme, rows, themes, stances, voices)
 
 
 def _likeliest(

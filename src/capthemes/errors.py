@@ -27,3 +27,7 @@ class ModelError(CapthemesError, ValueError):
 
 class RunError(CapthemesError, RuntimeError):
     """A run that another holds, that was begun with something else, or that the machine stopped."""
+
+
+class GuaranteeWarning(UserWarning):
+    """A guarantee that was asked for and does not hold for some theme or language."""

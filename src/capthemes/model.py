@@ -4,19 +4,21 @@ import inspect
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from capthemes import card, manifest
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
-from capthemes.errors import ModelError, TextTypeError
+from capthemes.drift import Profile
+from capthemes.errors import InputError, ModelError, TextTypeError
 from capthemes.evidence import explain
 from capthemes.families import family_class
 from capthemes.families.base import Family
+from capthemes.guarantee import HeldOut, sure
 from capthemes.manifest import CARD, CODEBOOK, FORMAT, LARGEST, MANIFEST, PLAIN_NAME, UNREAD
-from capthemes.records import Label, Predictions, Probabilities
+from capthemes.records import Label, Paragraph, Predictions, Probabilities
 from capthemes.store import home, write_text
 from capthemes.untrusted import read_bytes
 
@@ -24,12 +26,15 @@ if TYPE_CHECKING:
     import pyarrow
 
 DEFAULT = "fast"
+HELD_OUT = "held_out.safetensors"
+PROFILE = "profile.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """Reads texts: `predict` gives labels, `predict_proba` the calibrated probabilities behind them.
 
+    `held_out` is what guarantees are fitted on, `profile` what drift is measured from; older models have none.
     `about` is what the model's card says for the machine: training data, seed, scores with their signatures.
     `fingerprint` is the SHA-256 of all that its answers depend on.
     """
@@ -41,14 +46,48 @@ class Model:
     codebook: Codebook
     fingerprint: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    held_out: HeldOut | None = None
+    profile: Profile | None = None
 
-    def predict(self, texts: "Iterable[str] | pyarrow.Array") -> Predictions:
+    def predict(
+        self,
+        texts: "Iterable[str] | pyarrow.Array",
+        *,
+        recall: float | None = None,
+        precision: float | None = None,
+    ) -> Predictions:
         """The labels of n texts: n answers in order, an empty tuple where no theme applies.
 
-        `texts` is a sequence of strings or an Arrow array of them, which the linear family reads where it lies.
-        Raises TextTypeError for a bare string, or for an element that is not a string, with its position.
+        `texts` is a sequence of strings or an Arrow array of them, which the linear family reads where it lies. With
+        `recall` or `precision` the label sets are guaranteed ones (SurePredictions): they hold at least that share of
+        the true labels, or are right at least that often; with both, themes between are left open.
+
+        Raises TextTypeError for a bare string, or for an element that is not a string, with its position; ModelError
+        for a guarantee from a model without held-out paragraphs.
         """
-        return Predictions(self.family.predict_proba(self._given(texts)), self.decision)
+        given = self._given(texts)
+        if recall is None and precision is None:
+            return Predictions(self.family.predict_proba(given), self.decision)
+        if self.held_out is None:
+            raise ModelError(
+                f"{self.id} has no held-out paragraphs to guarantee a recall or precision by; train it anew, or bring "
+                "labelled ones of yours: capthemes calibrate LABELLED -m MODEL -o FOLDER"
+            )
+        said = self.family.predict_proba(given)
+        return sure(self.held_out, self.decision, given, said, recall, precision)
+
+    def calibrated(self, labelled: Sequence[Paragraph], name: str | None = None) -> Self:
+        """The same model with guarantees fitted on labelled paragraphs of the user's own, which it was not trained on.
+
+        Raises InputError for paragraphs drawn by strata.
+        """
+        if stratified := next((p.id for p in labelled if p.meta.get("stratum")), None):
+            raise InputError(
+                f"paragraph {stratified!r} was drawn from a stratum, so the sample is not like the text to come; "
+                "label one of whole documents (capthemes sample --documents)"
+            )
+        unseen = self.family.predict_proba([paragraph.text for paragraph in labelled])
+        return replace(self, name=name or self.name, held_out=HeldOut.of(unseen, labelled))
 
     def predict_proba(self, texts: "Iterable[str] | pyarrow.Array") -> Probabilities:
         """Calibrated probabilities: theme (n, T), stance (n, T, S), voice (n, T, V). Raises as `predict`."""
@@ -85,6 +124,10 @@ class Model:
             fresh = Path(name)
             self.family.save(fresh)
             write_text(fresh / "decision.json", self.decision.to_json())
+            if self.held_out is not None:
+                self.held_out.save(fresh / HELD_OUT)
+            if self.profile is not None:
+                self.profile.save(fresh / PROFILE)
             if self.codebook != Codebook.load():
                 write_text(fresh / CODEBOOK, self.codebook.text)
             content = self._manifest(fresh)
@@ -123,6 +166,8 @@ class Model:
             family=kind.load(folder, codebook, **options),
             decision=decision,
             codebook=codebook,
+            held_out=HeldOut.load(folder / HELD_OUT) if HELD_OUT in content["files"] else None,
+            profile=Profile.load(folder / PROFILE) if PROFILE in content["files"] else None,
             fingerprint=manifest.fingerprint(content),
             about=content["about"],
         )

@@ -244,7 +244,7 @@ class Predictions(Sequence[tuple[Label, ...]]):
         """One row for each paragraph.
 
         labels, a list of structs of theme, stance, voice, probability; probabilities, float32 of all T themes, in
-        the order that the schema's metadata gives under "themes" (JSON).
+        the order of the schema's metadata, which has "themes", "stances" and "voices" (JSON).
         """
         import pyarrow
 
@@ -271,7 +271,8 @@ class Predictions(Sequence[tuple[Label, ...]]):
             "labels": pyarrow.ListArray.from_arrays(pyarrow.array(starts), labels),
             "probabilities": pyarrow.FixedSizeListArray.from_arrays(everything, len(p.themes)),
         }
-        return pyarrow.table(columns).replace_schema_metadata({"themes": json.dumps(p.themes)})
+        known = {name: json.dumps(getattr(p, name)) for name in ("themes", "stances", "voices")}
+        return pyarrow.table(columns).replace_schema_metadata(known)
 
 
 def label_type() -> "pyarrow.DataType":

@@ -14,11 +14,13 @@ import numpy as np
 from capthemes.annotations import SPLITS, fingerprint, folds, hydrate, is_by_reference, paragraphs
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision, ThemeDecision
+from capthemes.drift import Profile
 from capthemes.errors import AnnotationError, CodebookError
 from capthemes.evaluation import decided, rules_kept, scores, signed, versions_agree
 from capthemes.families import family_class
 from capthemes.families.base import Family
 from capthemes.families.joint import Joint, Part
+from capthemes.guarantee import HeldOut
 from capthemes.manifest import read_manifest
 from capthemes.metrics import Evaluation, evaluate
 from capthemes.model import Model, check_options, names
@@ -74,7 +76,15 @@ def train(
         how, unseen = f"{' + '.join(data)}, {FOLDS}-fold cross-validation", recipe.unseen(gold)
         curve = {share: recipe.unseen(gold, share) for share in _shares(recipe, gold)} | {1.0: unseen}
     model = replace(model, decision=Decision.fit(unseen, gold))
-    model = _shipped(model if base is None else _beside(base, model, whole))
+    model = model if base is None else _beside(base, model, whole)
+    known = base is None and read_matrix(gold, own.names).all()  # a guarantee needs to know all themes of a paragraph
+    model = _shipped(
+        replace(
+            model,
+            held_out=HeldOut.of(unseen, gold, "held out" if dev else "cross-validated") if known else None,
+            profile=Profile.fit([p.text for p in everything], [unit(p) for p in everything]),
+        )
+    )
     about: dict[str, Any] = {
         "trained_on": _described(data),
         "decided_on": _described(dev or {}),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from capthemes.summary import Summary
 
 OPENING = 72  # characters of a paragraph shown as its opening
+LOOKED_AT = 1000  # paragraphs that tell whether the text is the model's kind
 PASSED = ("lang", "parts", "workers", "rank", "world", "on_error", "resume", "overwrite")
 
 
@@ -96,6 +97,18 @@ def _print_end(console: "Console", options: argparse.Namespace, model: "Model") 
         _say(console, f"rank {options.rank} of {options.world} is done: {standing} in {run.path}")
     else:
         _say(console, f"wrote {options.output} with model {model.id}")
+        _warn_of_drift(console, Path(options.output), model)
+
+
+def _warn_of_drift(console: "Console", output: Path, model: "Model") -> None:
+    """A line where the text is not the model's kind of text; of jsonl and csv nothing is said."""
+    from capthemes.drift import of_run
+    from capthemes.runs import open_run
+
+    if model.profile is None or not (output.suffix == ".parquet" or any(output.glob("part-*.parquet"))):
+        return
+    if warning := of_run(open_run(output), model.profile, most=LOOKED_AT).warning:
+        _say(console, warning)
 
 
 def _print_plan(console: "Console", options: argparse.Namespace, model: "Model", source: "Source") -> None:

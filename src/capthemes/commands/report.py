@@ -16,6 +16,8 @@ def add(commands: Commands) -> None:
     document = "whose values are drawn together in intervals (default: document)"
     add("--document", default="document", metavar="COLUMN", help=document)
     add("-m", "--model", default=None, help="the model that labelled the run, where it is not a bundled one")
+    sample = "the sample of capthemes sample, labelled by hand: estimates beside the counted shares"
+    add("--sample", type=Path, metavar="JSONL", help=sample)
     add("--title", help="the page's heading (default: the run's name)")
     add("--overwrite", action="store_true", help="replace OUT if it exists")
     report.set_defaults(run=_report)
@@ -24,6 +26,7 @@ def add(commands: Commands) -> None:
 def _report(options: argparse.Namespace) -> None:
     """Write one page of HTML on what a run found: shares, trends, stances, voices, the clearest paragraphs, methods."""
     from capthemes.report.page import write_report
+    from capthemes.sampling import read_sample
 
     console = open_console()
     lacks = write_report(
@@ -32,6 +35,7 @@ def _report(options: argparse.Namespace) -> None:
         by=options.by,
         document=options.document,
         model=options.model,
+        sample=read_sample(options.sample)[0] if options.sample else [],
         title=options.title,
         overwrite=options.overwrite,
     )

@@ -1,15 +1,17 @@
 """The report's page: what a run found, as one HTML file that needs no network and no script."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from capthemes.drift import of_run
 from capthemes.errors import InputError, ModelError
 from capthemes.model import Model, load
+from capthemes.prevalence import estimate
+from capthemes.records import Paragraph
 from capthemes.report.clearest import clearest
 from capthemes.report.rows import gather
 from capthemes.report.sections import sections
-from capthemes.report.shares import Interval
 from capthemes.runs import Run, open_run
 from capthemes.store import write_text
 
@@ -22,17 +24,15 @@ def write_report(
     document: str = "document",
     model: Model | str | Path | None = None,
     title: str | None = None,
-    estimates: Mapping[str, Interval] | None = None,
-    drift: Sequence[str] = (),
+    sample: Sequence[Paragraph] = (),
     overwrite: bool = False,
 ) -> list[str]:
     """Write the report of a labelled run as one HTML page; the answer says in plain sentences what it lacks.
 
     `by` are columns of the run: years or dates become trends, any other a table. `document` is the column whose
     values are drawn together in intervals. `model` marks evidence and tells how well it reads; left out, it is the
-    bundled model that labelled the run, if it still is the same. `estimates` are shares that hold beyond
-    counting, by theme, to stand beside the counted ones; `drift` are sentences on how far the run's text is from
-    the model's training text.
+    bundled model that labelled the run, if it still is the same. `sample` are hand-labelled paragraphs that
+    `capthemes sample` drew from the run: by them estimates stand beside the counted shares.
 
     Raises InputError for a run that cannot be read, a column it does not have, an output that exists unless
     `overwrite`, or where jinja2 is missing; ModelError for a model that did not label the run.
@@ -47,8 +47,12 @@ def write_report(
     rows = gather(opened, by, document)
     reader, lacks = _model(opened, model)
     examples = clearest(opened, rows, document, reader.explain if reader is not None else None)
-    context = sections(opened, rows, Path(run), document, reader, examples, estimates or {})
-    context |= {"title": title or Path(run).stem, "drift": list(drift), "lacks": lacks}
+    found = estimate(opened, sample=sample, document=document) if sample else None
+    estimates = {theme: found.best(theme) for theme in opened.themes} if found else {}
+    context = sections(opened, rows, Path(run), document, reader, examples, estimates)
+    profile = reader.profile if reader is not None else None
+    drift = of_run(opened, profile, document) if profile is not None else None
+    context |= {"title": title or Path(run).stem, "drift": drift, "lacks": lacks}
     write_text(output, render("report.html", **context))
     return lacks
 

@@ -1,0 +1,230 @@
+"""The sample to label by hand: drawn at random from strata of predicted probability, and how large it must be."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from capthemes.annotations import paragraphs
+from capthemes.codebook import Codebook
+from capthemes.errors import InputError
+from capthemes.intervals import ENOUGH, LEVEL, wilson
+from capthemes.records import Array, Paragraph
+from capthemes.runs import Run
+
+if TYPE_CHECKING:
+    import pyarrow
+
+EDGES = (0.05, 0.2, 0.5)  # of probability, between strata
+LEAST = 10  # labels in each stratum
+LEAST_SPREAD = 0.1  # of the truth in a stratum: where a model is sure it may be wrong
+ANY = "any"
+Ints = npt.NDArray[np.intp]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Strata:
+    """Strata of a theme's predicted probability, or of the highest of all themes (`theme` ANY), between `edges`."""
+
+    theme: str = ANY
+    edges: tuple[float, ...] = EDGES
+
+    def assign(self, probabilities: Array, themes: Sequence[str]) -> Ints:
+        """The stratum of each of n paragraphs, from 0; `probabilities` are (n, T)."""
+        return np.searchsorted(self.edges, self.values(probabilities, themes), side="right")
+
+    def values(self, probabilities: Array, themes: Sequence[str]) -> Array:
+        """The probability that the strata are made of: (n,)."""
+        own = slice(None) if self.theme == ANY else [list(themes).index(self.theme)]
+        return np.asarray(probabilities[:, own].max(axis=1))
+
+    @property
+    def names(self) -> list[str]:
+        """What a sample's rows call them, as "any 0.05-0.20"."""
+        bounds = (0.0, *self.edges, 1.0)
+        return [f"{self.theme} {low:.2f}-{high:.2f}" for low, high in pairwise(bounds)]
+
+    @classmethod
+    def named(cls, names: Iterable[str], themes: Sequence[str]) -> "Strata":
+        """The strata that the rows of a sample name. Raises InputError for names that `names` did not make."""
+        given = set(names)
+        found = cls(next(iter(given)).split(" ")[0])
+        if found.theme not in (ANY, *themes) or not given <= set(found.names):
+            raise InputError(
+                f"strata {sorted(given)} are not those that capthemes sample writes; leave the column as is"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """How many labels an interval as wide as `width` takes for a theme whose share is about `share`.
+
+    `by_hand` of a simple random sample without predictions, `powered` with them; None where so few labels would hold
+    fewer than ENOUGH positives, so that predictions cannot be used.
+    """
+
+    theme: str
+    share: float
+    width: float
+    by_hand: int
+    powered: int | None
+
+    @property
+    def labels(self) -> int:
+        """The fewer of the two."""
+        return self.by_hand if self.powered is None else min(self.by_hand, self.powered)
+
+
+def draw(
+    run: Run, n: int, *, theme: str | None = None, documents: str | None = None, seed: int = 0
+) -> list[dict[str, Any]]:
+    """About `n` rows of a run to label by hand, in random order, so that labelling may stop anywhere.
+
+    Drawn from strata of the highest predicted probability, or of that of `theme`: more where paragraphs are many and
+    the model unsure. Each row has the run's columns but its answers, the stratum, the weight (how many paragraphs of
+    the run it stands for) and labels null. `documents`, the column that says what a paragraph is from, draws whole
+    documents instead, each as likely as another, until there are `n` paragraphs: what shares of documents need.
+
+    Raises InputError for an `n` that the run cannot give, and for a theme or column that it does not have.
+    """
+    rng = np.random.default_rng(seed)
+    if n < 1:
+        raise InputError(f"a sample of {n} paragraphs says nothing; ask for 1 or more")
+    if theme is not None and theme not in run.themes:
+        raise InputError(f"no theme {theme!r} in the run; it has: {', '.join(run.themes)}")
+    if theme is not None and documents is not None:
+        raise InputError("a sample is drawn by a theme's probability or by documents; choose one")
+    strata = Strata(theme or ANY)
+    codes, spreads = _survey(run, strata)
+    if n > len(codes):
+        raise InputError(f"the run has {len(codes)} paragraphs, fewer than the {n} asked for; ask for fewer")
+    if documents is not None:
+        rows, weight = _whole_documents(run, documents, n, rng)
+        drawn = [{**row, "weight": weight, "labels": None} for row in _taken(run, rows)]
+        names = _shuffled(dict.fromkeys(row[documents] for row in drawn), rng)
+        place = {name: order for order, name in enumerate(names)}
+        return sorted(drawn, key=lambda row: place[row[documents]])
+    sizes = np.bincount(codes, minlength=len(strata.names))
+    counts = allocate(sizes, spreads, n)
+    rows = np.concatenate(
+        [rng.choice(np.flatnonzero(codes == h), count, replace=False) for h, count in enumerate(counts)]
+    )
+    rows.sort()
+    drawn = [
+        {**row, "stratum": strata.names[h], "weight": round(float(sizes[h] / counts[h]), 4), "labels": None}
+        for row, h in zip(_taken(run, rows), codes[rows].tolist(), strict=True)
+    ]
+    return _shuffled(drawn, rng)
+
+
+def read_sample(path: Path, codebook: Path | None = None) -> tuple[list[Paragraph], int]:
+    """The labelled paragraphs of a sample's file, and how many have no labels yet.
+
+    Raises AnnotationError with file and line for a row or label that does not fit the codebook.
+    """
+    read = paragraphs(path, codebook=Codebook.load(codebook), unread=True)
+    labelled = [paragraph for paragraph in read if paragraph.labels is not None]
+    return labelled, len(read) - len(labelled)
+
+
+def allocate(sizes: Ints, spreads: Array, n: int) -> Ints:
+    """How many of `n` labels each stratum gets: by size times spread (Neyman 1934), at least LEAST, at most all."""
+    counts = np.minimum(np.where(sizes > 0, LEAST, 0), sizes)
+    want = sizes * np.maximum(spreads, LEAST_SPREAD)
+    for _ in range(max(n - int(counts.sum()), 0)):
+        open_ = np.where(counts < sizes, want / (counts + 1), -1.0)
+        counts[int(np.argmax(open_))] += 1
+    while counts.sum() > n:
+        counts[int(np.argmax(counts))] -= 1
+    return counts
+
+
+def power(run: Run, width: float) -> list[Power]:
+    """For every theme how many labels an interval of `width` from end to end takes, if the probabilities are right.
+
+    Raises InputError for a width that is not between 0 and 1.
+    """
+    from scipy.special import ndtri
+
+    if not 0 < width < 1:
+        raise InputError(f"a width of {width} is not that of a share's interval; ask for one between 0 and 1, as 0.04")
+    count, total, squares = 0, np.zeros(len(run.themes)), np.zeros(len(run.themes))
+    for batch in run.batches(["probabilities"]):
+        p = matrix(batch)
+        count, total, squares = count + len(p), total + p.sum(axis=0), squares + (p * p).sum(axis=0)
+    shares, left = total / count, (total - squares) / count  # left: variance of the truth that predictions leave
+    factor = (2 * float(ndtri((1 + LEVEL) / 2)) / width) ** 2
+    found = []
+    for theme, q, rest in zip(run.themes, shares.tolist(), left.tolist(), strict=True):
+        by_hand, powered = _by_hand(q, width, count), int(np.ceil(factor * rest / (1 + factor * rest / count)))
+        enough = ENOUGH / max(min(q, 1 - q), 1e-9)
+        found.append(Power(theme, q, width, by_hand, max(powered, int(np.ceil(enough))) if enough <= count else None))
+    return found
+
+
+def matrix(batch: "pyarrow.RecordBatch") -> Array:
+    """A batch's probabilities as (n, T)."""
+    column = batch["probabilities"]
+    return np.asarray(column.flatten(), dtype=np.float64).reshape(len(batch), -1)
+
+
+def _by_hand(share: float, width: float, size: int) -> int:
+    """The fewest labels of a corpus of `size` paragraphs whose Wilson interval, if they find `share`, is so narrow."""
+    few, many = 1, size
+    while few < many:
+        n = (few + many) // 2
+        effective = n / (1 - n / size)
+        low, high = wilson(share * effective, effective, max(n - 1, 1))
+        few, many = (few, n) if high - low <= width else (n + 1, many)
+    return many
+
+
+def _survey(run: Run, strata: Strata) -> tuple[Ints, Array]:
+    """The stratum of every paragraph of a run, and how far the truth is expected to spread in each."""
+    codes: list[Ints] = []
+    variance, sizes = np.zeros(len(strata.names)), np.zeros(len(strata.names))
+    for batch in run.batches(["probabilities"]):
+        p = matrix(batch)
+        codes.append(strata.assign(p, run.themes))
+        value = strata.values(p, run.themes)
+        variance += np.bincount(codes[-1], weights=value * (1 - value), minlength=len(variance))
+        sizes += np.bincount(codes[-1], minlength=len(sizes))
+    return np.concatenate(codes or [np.zeros(0, dtype=np.intp)]), np.sqrt(variance / np.maximum(sizes, 1))
+
+
+def _whole_documents(run: Run, column: str, n: int, rng: np.random.Generator) -> tuple[Ints, float]:
+    """The rows of documents drawn until there are `n` paragraphs, and how many documents each stands for."""
+    import pyarrow
+
+    batches = list(run.batches([column]))
+    if any(column not in batch.schema.names for batch in batches):
+        raise InputError(f"the run has no column {column!r} that says what a paragraph is from; name one it has")
+    names = pyarrow.chunked_array([batch[column] for batch in batches]).combine_chunks()
+    codes = np.asarray(names.dictionary_encode(null_encoding="encode").indices, dtype=np.intp)
+    sizes = np.bincount(codes)
+    order = rng.permutation(len(sizes))
+    chosen = order[: int(np.searchsorted(np.cumsum(sizes[order]), n)) + 1]
+    return np.flatnonzero(np.isin(codes, chosen)), round(len(sizes) / len(chosen), 4)
+
+
+def _taken(run: Run, rows: Ints) -> Iterator[dict[str, Any]]:
+    """Some rows of a run, in order, without what the model said of them: it would lead the hand."""
+    start = 0
+    for batch in run.batches():
+        inside = rows[(rows >= start) & (rows < start + len(batch))] - start
+        kept = batch.drop_columns(
+            [name for name in ("labels", "probabilities", "schema") if name in batch.schema.names]
+        )
+        yield from kept.take(inside).to_pylist()
+        start += len(batch)
+
+
+def _shuffled(rows: Iterable[Item], rng: np.random.Generator) -> list[Item]:
+    listed = list(rows)
+    return [listed[i] for i in rng.permutation(len(listed))]

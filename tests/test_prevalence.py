@@ -1,0 +1,257 @@
+import json
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from capthemes import prevalence
+from capthemes.codebook import Codebook
+from capthemes.errors import InputError
+from capthemes.intervals import wilson
+from capthemes.records import Label, Paragraph
+from capthemes.runs import open_run
+from capthemes.sampling import draw, power
+
+THEMES = ("farmland", "industrial_land")
+TRUE = {"farmland": 0.3, "industrial_land": 0.06}
+
+
+def corpus(n: int = 4000, seed: int = 0) -> tuple[pyarrow.Table, dict[str, Paragraph]]:
+    """A run over paragraphs of known labels, four to a document; the model finds four in five and errs now and then."""
+    rng = np.random.default_rng(seed)
+    truth = np.stack([rng.random(n) < TRUE[theme] for theme in THEMES], axis=1)
+    p = np.clip(np.where(truth, 0.7, 0.1) + rng.normal(0, 0.15, truth.shape), 0.01, 0.99)
+    stance = np.where(rng.random(n) < 0.7, "supportive", "critical")
+    told = np.where(rng.random(n) < 0.85, stance, "mixed")
+
+    def labels(given, value):
+        return [
+            [
+                {"theme": THEMES[t], "stance": value[i], "voice": "author", "probability": 0.5}
+                for t in np.flatnonzero(row)
+            ]
+            for i, row in enumerate(given)
+        ]
+
+    ids = [f"p{i}" for i in range(n)]
+    columns = {
+        "id": ids,
+        "text": [f"text {i}" for i in range(n)],
+        "document": [f"d{i // 4}" for i in range(n)],
+        "year": [2020 + i % 2 if i else None for i in range(n)],
+        "labels": labels(p >= 0.5, told),
+        "probabilities": pyarrow.FixedSizeListArray.from_arrays(p.astype(np.float32).ravel(), 2),
+        "model": ["land@0"] * n,
+        "schema": [2] * n,
+    }
+    book = Codebook.load()
+    known = {"themes": THEMES, "stances": list(book.stances), "voices": list(book.voices)}
+    table = pyarrow.table(columns).replace_schema_metadata({name: json.dumps(x) for name, x in known.items()})
+    gold = {
+        name: Paragraph(name, f"text {i}", tuple(Label(x["theme"], x["stance"], x["voice"]) for x in row))
+        for i, (name, row) in enumerate(zip(ids, labels(truth, stance), strict=True))
+    }
+    return table, gold
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "run.parquet"
+    table, gold = corpus()
+    pyarrow.parquet.write_table(table, path, row_group_size=700)
+    return open_run(path), gold
+
+
+def labelled(rows, gold) -> list[Paragraph]:
+    """What a person makes of a drawn sample."""
+    return [
+        Paragraph(r["id"], r["text"], gold[r["id"]].labels, {k: r[k] for k in ("stratum", "weight") if k in r})
+        for r in rows
+    ]
+
+
+def shares(gold) -> dict[str, float]:
+    return {theme: np.mean([any(x.theme == theme for x in p.labels) for p in gold.values()]) for theme in THEMES}
+
+
+def test_counts_are_those_of_the_labels_and_have_no_interval(made):
+    run, _ = made
+    found = prevalence.estimate(run, by="year")
+    rows = [row for batch in run.batches() for row in batch.to_pylist()]
+    for year in (None, "2020", "2021", "missing"):
+        own = [r for r in rows if year is None or str(r["year"] or "missing") == year]
+        counted = found.of("farmland", group=year)[0]
+        assert found.paragraphs[year] == len(own)
+        assert counted.share == pytest.approx(
+            np.mean([any(x["theme"] == "farmland" for x in r["labels"]) for r in own])
+        )
+        assert counted.low is None
+    stance = found.of("farmland", "stance", "supportive")[0]
+    given = [x["stance"] for r in rows for x in r["labels"] if x["theme"] == "farmland"]
+    assert stance.share == pytest.approx(given.count("supportive") / len(given))
+    balance = found.of("farmland", "balance")[0]
+    assert balance.share == pytest.approx((given.count("supportive") - given.count("critical")) / len(given))
+    assert found.of("farmland", "voice", "author")[0].share == 1.0
+    documents = {r["document"] for r in rows if any(x["theme"] == "farmland" for x in r["labels"])}
+    assert found.of("farmland", "documents")[0].share == pytest.approx(len(documents) / 1000)
+    assert all(e.low is None for e in found.estimates)
+    assert "capthemes sample" in found.of("farmland")[2].note
+
+
+def test_without_a_sample_error_rates_adjust_the_count(made):
+    run, _ = made
+    counted = prevalence.estimate(run).of("farmland")[0].share
+    adjusted = prevalence.estimate(run, rates=dict.fromkeys(THEMES, (0.9, 0.99))).of("farmland")[1]
+    assert adjusted.share == pytest.approx((counted - 0.01) / 0.89)
+    assert adjusted.low is None
+
+
+@pytest.mark.parametrize("theme", [None, "industrial_land"])
+def test_intervals_of_a_stratified_sample_hold_the_true_shares(made, theme):
+    run, gold = made
+    found = prevalence.estimate(run, by="year", sample=labelled(draw(run, 800, theme=theme, seed=3), gold))
+    for name, true in shares(gold).items():
+        _, adjusted, powered = found.of(name)
+        for estimate in (adjusted, powered):
+            assert estimate.low <= true <= estimate.high
+            assert estimate.high - estimate.low < 0.09
+            assert estimate.labelled == 800
+        assert found.of(name, group="2021")[2].high - found.of(name, group="2021")[2].low > powered.high - powered.low
+    assert found.best("farmland").kind in ("ppi", "wilson")
+
+
+def test_a_simple_sample_has_intervals_of_stances_voices_and_balance(made):
+    run, gold = made
+    ids = np.random.default_rng(1).choice(list(gold), 900, replace=False)
+    found = prevalence.estimate(run, sample=[gold[name] for name in ids])
+    assert found.of("farmland")[2].kind == "ppi"
+    stance = found.of("farmland", "stance", "supportive")[2]
+    assert stance.low < 0.7 < stance.high
+    assert stance.high - stance.low < 0.12
+    balance = found.of("farmland", "balance")[2]
+    assert balance.low < 0.4 < balance.high
+    assert found.of("industrial_land", "stance", "critical")[2].kind == "wilson"
+    assert found.of("farmland", "documents")[1].low is None
+
+
+def test_below_fifty_positives_it_says_how_many_more_labels_are_needed(made):
+    run, gold = made
+    sample = labelled(draw(run, 150, seed=1), gold)
+    found = prevalence.estimate(run, sample=sample)
+    powered = found.of("industrial_land")[2]
+    assert powered.kind == "wilson"
+    assert powered.note == (
+        f"of hand labels alone: {powered.positives} of 50 positives (or negatives); "
+        f"about {round(150 * (50 / powered.positives - 1)):,} more labels are needed"
+    )
+    few = found.of("industrial_land", "stance", "critical")[2]
+    assert few.high - few.low > 0.4
+    assert "more labels are needed" in few.note
+    unseen = prevalence.estimate(run, sample=[p for p in sample if not p.labels][:20])
+    assert unseen.of("farmland", "stance", "critical")[2].share is None
+    assert "more labels are needed" in unseen.of("farmland", "stance", "critical")[2].note
+
+
+def test_whole_documents_give_intervals_of_documents(made):
+    run, gold = made
+    rows = draw(run, 800, documents="document", seed=2)
+    found = prevalence.estimate(run, sample=labelled(rows, gold))
+    names = list(dict.fromkeys(r["document"] for r in rows))
+    assert len(names) == 200
+    assert names != sorted(names, key=lambda name: int(name[1:]))  # in random order: labelling may stop anywhere
+    assert [r["document"] for r in rows] == [name for name in names for _ in range(4)]
+    true = np.mean(
+        [any(x.theme == "farmland" for i in range(4) for x in gold[f"p{4 * d + i}"].labels) for d in range(1000)]
+    )
+    powered = found.of("farmland", "documents")[1]
+    assert powered.labelled == 200
+    assert powered.low <= true <= powered.high
+    assert found.of("farmland")[2].low <= shares(gold)["farmland"] <= found.of("farmland")[2].high
+
+
+def test_where_each_paragraph_is_a_document_their_shares_are_one(made):
+    run, gold = made
+    found = prevalence.estimate(run, sample=labelled(draw(run, 300), gold), document="id")
+    assert [e.share for e in found.of("farmland")] == [e.share for e in found.of("farmland", "documents")]
+
+
+def test_the_frame_has_a_row_for_each_estimate(made):
+    found = prevalence.estimate(made[0])
+    frame = found.to_frame()
+    assert len(frame) == len(found.estimates)
+    assert set(frame.way) == {"counted", "adjusted", "powered"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: [*p, p[0]], "is in the sample twice"),
+        (lambda p: [Paragraph("x", "", ())], "'x' of the sample is not in the run"),
+        (lambda p: [Paragraph("p1", "other", ())], "another text in the run"),
+        (lambda p: [Paragraph("p1", "text 1", None)], "is not labelled"),
+        (lambda p: [Paragraph("p1", "text 1", (Label("sea"),))], "has theme 'sea'"),
+        (lambda p: [*p[1:], Paragraph(p[0].id, p[0].text, ())], "some have none"),
+        (lambda p: [Paragraph(x.id, x.text, (), {"stratum": "any 0.50-1.00"}) for x in p], "in another stratum"),
+        (lambda p: [Paragraph("p1", "text 1", (), {"stratum": "south"})], "are not those that capthemes sample writes"),
+    ],
+)
+def test_a_sample_that_does_not_fit_is_refused(made, change, message):
+    run, gold = made
+    with pytest.raises(InputError, match=message):
+        prevalence.estimate(run, sample=change(labelled(draw(run, 20), gold)))
+
+
+def test_an_unknown_column_is_refused(made):
+    with pytest.raises(InputError, match="no column 'decade'"):
+        prevalence.estimate(made[0], by="decade")
+
+
+def test_a_sample_stands_for_the_run(made):
+    run, _ = made
+    rows = draw(run, 300, seed=5)
+    assert len({r["id"] for r in rows}) == 300
+    assert sum(r["weight"] for r in rows) == pytest.approx(4000, abs=0.5)
+    assert all(r["labels"] is None and "probabilities" not in r and "model" in r for r in rows)
+    assert rows == draw(run, 300, seed=5)
+    assert rows != draw(run, 300, seed=6)
+    assert len({r["stratum"] for r in rows[:40]}) > 1  # in random order: labelling may stop anywhere
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "message"),
+    [
+        (0, {}, "says nothing"),
+        (5000, {}, "fewer than"),
+        (9, {"theme": "sea"}, "no theme"),
+        (9, {"documents": "book"}, "no column 'book'"),
+        (9, {"theme": "farmland", "documents": "document"}, "choose one"),
+    ],
+)
+def test_a_sample_that_cannot_be_drawn_is_refused(made, n, options, message):
+    with pytest.raises(InputError, match=message):
+        draw(made[0], n, **options)
+
+
+def test_power_is_what_an_interval_of_that_width_takes(made):
+    run, gold = made
+    needed = {p.theme: p for p in power(run, 0.06)}
+    p = np.concatenate([np.asarray(b["probabilities"].flatten()).reshape(-1, 2) for b in run.batches()])
+    q = p[:, 0].mean()
+    n = (2 * 1.959964 / 0.06) ** 2 * q * (1 - q)
+    assert needed["farmland"].by_hand == pytest.approx(n / (1 + n / 4000), rel=0.02)
+    rng = np.random.default_rng(0)
+    ids = list(gold)
+    widths = []
+    for _ in range(5):
+        drawn = rng.choice(ids, needed["farmland"].by_hand, replace=False)
+        found = prevalence.estimate(run, sample=[Paragraph(x, gold[x].text, gold[x].labels) for x in drawn])
+        widths.append(found.of("farmland")[2].high - found.of("farmland")[2].low)
+    assert np.mean(widths) < 0.062  # without predictions, which narrow it
+    rare = needed["industrial_land"]
+    for labels, enough in ((rare.by_hand, True), (rare.by_hand - 1, False)):
+        n = labels / (1 - labels / 4000)
+        low, high = wilson(rare.share * n, n, labels - 1)
+        assert (high - low <= 0.06) == enough
+    with pytest.raises(InputError, match="width"):
+        power(run, 2)
