@@ -20,16 +20,17 @@ LINEAR = frozenset((" {2,}", r"\s+", r"\s{2,}|[\n\r\t]", r"\n", r"[\n\r\t]"))
 class Tokens:
     """A tokenizer that also knows Chinese words: the longest one of its vocabulary, again and again.
 
-    Raises ValueError for one that could take a text apart slowly, or make it grow without bound.
+    `content` is what `serialised` says, where it has been parsed. Raises ValueError for one that could take a text
+    apart slowly, or make it grow without bound.
     """
 
-    def __init__(self, serialised: str) -> None:
+    def __init__(self, serialised: str, content: Any = None) -> None:
         self.serialised = serialised
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise ModelError("the transformer family needs tokenizers: pip install 'capthemes[transformer]'") from error
-        content = json.loads(serialised)
+        content = json.loads(serialised) if content is None else content
         _check(content)  # before an encoder is trained on, too
         self.tokenizer = Tokenizer.from_str(serialised)
         self.tokenizer.no_padding()
@@ -57,8 +58,7 @@ def read_tokens(content: bytes) -> Tokens:
     Raises ModelError for one that is damaged, that could take a text apart slowly, or make it grow without bound.
     """
     try:
-        parse(content)
-        return Tokens(content.decode("utf-8"))
+        return Tokens(content.decode("utf-8"), parse(content))
     except (KeyboardInterrupt, SystemExit, ModelError):
         raise
     except BaseException as error:  # tokenizers raises nothing narrower than Exception, and panics that are none
