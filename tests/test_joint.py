@@ -83,7 +83,7 @@ def test_decision_and_scores_leave_out_what_was_not_read():
     decided = [Paragraph(g.id, "", (Label("x"),) if row[0] > 0.5 else ()) for g, row in zip(gold, p.theme, strict=True)]
     found = evaluate(gold, p, decided)
     assert (found.paragraphs, found.documents) == (3, 3)
-    assert (found.themes["x"].precision, found.themes["x"].average_precision) == (1.0, 1.0)
+    assert (found.themes["x"].precision.value, found.themes["x"].average_precision.value) == (1.0, 1.0)
     assert found.confusions["theme"] == []
     whole, read = (Decision.fit(p[:n], gold[:n]).themes["x"] for n in (4, 2))
     assert (whole.slope, whole.intercept) == (read.slope, read.intercept)

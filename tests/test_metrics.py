@@ -8,7 +8,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from capthemes.metrics import Signature, average_precision, calibration_error, evaluate
+from capthemes.metrics import Signature, _average_precisions, calibration_error, evaluate
 from capthemes.records import Label, Paragraph, Probabilities
 
 STANCES = ("for", "against", "both")
@@ -111,9 +111,9 @@ def test_average_precision_of_resamples_is_scikit_learns_with_these_weights():
     rng = np.random.default_rng(3)
     truth, p = rng.random(80) < 0.3, rng.random(80).round(1)  # many ties
     weights = rng.multinomial(80, np.full(80, 1 / 80), size=250).astype(float)
-    found = average_precision(truth, p, weights)
+    found = _average_precisions(truth, p, weights)
     assert found == pytest.approx([average_precision_score(truth, p, sample_weight=row) for row in weights])
-    assert not average_precision(np.zeros(80, dtype=bool), p, weights).any()
+    assert not _average_precisions(np.zeros(80, dtype=bool), p, weights).any()
 
 
 def test_labels_end_to_end_by_hand():

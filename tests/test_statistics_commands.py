@@ -71,4 +71,4 @@ def test_what_is_no_run_is_refused(tmp_path, capsys):
     assert main(["prevalence", str(tmp_path / "x.parquet")]) == 1
     assert "not labelled by capthemes" in capsys.readouterr().err
     assert main(["prevalence", str(tmp_path / "none")]) == 1
-    assert "no labelled run" in capsys.readouterr().err
+    assert "nor a labelled parquet file" in capsys.readouterr().err

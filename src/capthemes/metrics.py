@@ -104,10 +104,8 @@ def evaluate(
     """
     names = probabilities.themes if probabilities else tuple(themes or _occurring(gold, decided))
     read, weights = read_matrix(gold, names), _weights(gold, seed)
-    gold, decided = (
-        [p.only(names) for p in gold],
-        [d.only(p.meta.get("read") or names) for p, d in zip(gold, decided, strict=True)],
-    )
+    scored = [names if (of := p.meta.get("read")) is None else of for p in gold]
+    gold, decided = ([p.only(of) for p, of in zip(side, scored, strict=True)] for side in (gold, decided))
     told = frozenset(p for p in ("stance", "voice") if probabilities and getattr(probabilities, p) is not None)
     counted = tally(gold, decided, names, told)
     drawn = _drawn(weights, counted.themes)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,10 +50,15 @@ def _explain(options: argparse.Namespace) -> None:
 def _paragraphs(given: str, column: str) -> list["Paragraph"]:
     """The paragraphs of a file, or the one given; what looks like a file's name is one."""
     from capthemes.corpus import ENDINGS, Source, split
+    from capthemes.files import decode
     from capthemes.records import Paragraph
+    from capthemes.text import paragraphs
 
     named = not any(char.isspace() for char in given) and os.path.splitext(given)[1].lower() in ENDINGS  # noqa: PTH122
-    if given == "-" or named or os.path.exists(given):  # noqa: PTH110, a Path cannot be asked of a long text
+    if given == "-":
+        text = decode(sys.stdin.buffer.read(), Path("standard input"), "utf-8")
+        return [Paragraph(f"stdin#{n}", paragraph) for n, paragraph in enumerate(paragraphs(text))]
+    if named or os.path.exists(given):  # noqa: PTH110, a Path cannot be asked of a long text
         return [paragraph for shard in split([given], Source(column)) for paragraph in shard.read()]
     return [Paragraph("text", given)]
 
