@@ -31,8 +31,8 @@ from capthemes.records import Paragraph, theme_matrix
 from capthemes.text import script
 
 Predict = Callable[[list[str]], Any]
-ROUNDS = 9
-TEXTS = 10_000
+ROUNDS = 5
+TEXTS = 5_000
 LENGTHS = (20, 100, 500, 2000)  # words
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 

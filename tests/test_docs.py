@@ -4,7 +4,7 @@ import re
 import shlex
 
 import pytest
-from benchmarks import models
+from benchmarks import models, speed_sheet
 
 from capthemes.cli import main, parser
 from conftest import ROOT
@@ -25,6 +25,11 @@ def test_the_readmes_python_runs(monkeypatch, tmp_path):
 @pytest.mark.parametrize("path", ["README.md", "benchmarks/README.md"])
 def test_the_models_figures_are_those_of_their_manifests(path):
     assert models.rendered(ROOT / path) == (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", ["README.md", "benchmarks/speed.md"])
+def test_the_figures_of_speed_are_those_of_the_last_run(path):
+    assert speed_sheet.rendered(ROOT / path) == (ROOT / path).read_text(encoding="utf-8")
 
 
 def test_the_readmes_table_is_what_the_main_job_prints(capsys, tmp_path):

@@ -170,9 +170,13 @@ class RunFolder:
 
     def gather(self, shards: int, output: Path, form: str) -> None:
         """One file of all parts."""
-        tables = (table for number in range(shards) for table in _tables(self.part(number)))
-        with atomic_path(output) as temporary, temporary.open("wb") as file:
-            write_tables(tables, _schema(self.part(0)), file, form)
+        with atomic_path(output) as temporary:
+            if shards == 1 and form == "parquet":
+                shutil.copyfile(self.part(0), temporary)
+                return
+            tables = (table for number in range(shards) for table in _tables(self.part(number)))
+            with temporary.open("wb") as file:
+                write_tables(tables, _schema(self.part(0)), file, form)
 
     def clean(self) -> None:
         """Remove what a finished run needs no more: notes, copies of the input, parts that have another form now."""

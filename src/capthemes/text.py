@@ -44,10 +44,18 @@ def script(text: str) -> str:
 
 def scripts(texts: "pyarrow.Array") -> "pyarrow.Array":
     """The script of each text of an Arrow array, as `script` tells it."""
+    import pyarrow
     import pyarrow.compute as compute
 
-    ideographs, words = (compute.count_substring_regex(texts, found.pattern) for found in (_HAN, _WORD))
-    return compute.if_else(compute.greater(ideographs, words), "zh", "en")
+    def where(mask: pyarrow.Array, pattern: str) -> pyarrow.Array:
+        """How often the pattern stands in the texts that the mask lets through; in the others, 0."""
+        nothing = pyarrow.repeat(pyarrow.scalar(0, pyarrow.int32()), len(texts))
+        return compute.replace_with_mask(nothing, mask, compute.count_substring_regex(texts.filter(mask), pattern))
+
+    foreign = compute.not_equal(compute.binary_length(texts), compute.utf8_length(texts)).fill_null(False)
+    ideographs = where(foreign, _HAN.pattern)  # ASCII has none
+    words = where(compute.greater(ideographs, 0), _WORD.pattern)
+    return compute.if_else(texts.is_valid(), compute.if_else(compute.greater(ideographs, words), "zh", "en"), None)
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
