@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import capthemes
 from capthemes.codebook import Codebook
@@ -188,6 +190,26 @@ def test_labelled_paragraphs_of_ones_own_make_a_guarantee(model):
 def test_a_rate_that_is_none_is_refused(model, rate):
     with pytest.raises(InputError, match="cannot be guaranteed"):
         model.predict(["A plant."], recall=rate)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("probability", lambda x: x * np.nan),
+        ("probability", lambda x: x[:, :1]),
+        ("truth", lambda x: x[:-1]),
+        ("language", lambda x: x + 7),
+    ],
+)
+def test_numbers_that_do_not_fit_are_refused(model, tmp_path, name, damage):
+    path = tmp_path / "held_out.safetensors"
+    model.held_out.save(path)
+    with safe_open(path, framework="np") as file:
+        about = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no dict
+    save_file({**tensors, name: np.ascontiguousarray(damage(tensors[name]))}, path, about)
+    with pytest.raises(ModelError, match="fetch the model anew"):
+        HeldOut.load(path)
 
 
 def test_a_broken_file_is_refused(tmp_path):

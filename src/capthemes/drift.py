@@ -19,10 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from capthemes.errors import ModelError
+from capthemes.manifest import ENDINGS
 from capthemes.records import Array
 from capthemes.runs import Run
 from capthemes.store import atomic_path
 from capthemes.text import HAN, normalise, script
+from capthemes.untrusted import Shape, read_about, read_tensors
 
 FORMAT = "1"
 LANGUAGES = ("en", "zh")
@@ -186,17 +188,23 @@ class Profile:
     @classmethod
     def load(cls, path: Path) -> "Profile":
         """Read what `save` wrote. Raises ModelError."""
-        from safetensors import SafetensorError, safe_open
-
+        most = ENDINGS[path.suffix]
+        about = read_about(path, FORMAT, most)
+        shapes: dict[str, tuple[Shape, str]] = {
+            "hashes": ((None,), "uint32"),
+            "bits": ((None,), "uint8"),
+            "sizes": ((len(LANGUAGES),), "float64"),
+            "quantiles": ((len(LANGUAGES), len(BINS) + 1, 101), "float64"),
+        }
+        tensors = read_tensors(path, shapes, most)
+        hashes, bits, sizes, quantiles = (tensors[name] for name in shapes)
         try:
-            with safe_open(path, framework="np") as file:
-                about = json.loads(file.metadata()["about"])
-                arrays = [file.get_tensor(name) for name in ("hashes", "bits", "sizes", "quantiles")]
-            if about["format"] != FORMAT:
-                raise ModelError(f"{path}: format {about['format']} is not {FORMAT}; update capthemes")
-            return cls(*arrays, *(float(about[part]) for part in ("unknown", "chinese", "words")))
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            unknown, chinese, words = (float(about[part]) for part in ("unknown", "chinese", "words"))
+        except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
+        if len(hashes) != len(bits):
+            raise ModelError(f"{path}: its parts do not fit together; fetch the model anew")
+        return cls(hashes, bits, sizes, quantiles, unknown, chinese, words)
 
 
 def of_run(run: Run, profile: Profile, document: str = "document", most: int | None = None, seed: int = 0) -> Drift:

@@ -17,9 +17,11 @@ import numpy.typing as npt
 from capthemes.decision import Decision, decided_at
 from capthemes.errors import GuaranteeWarning, InputError, ModelError
 from capthemes.intervals import Cell, design_effect
+from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Decided, Paragraph, Predictions, Probabilities, theme_matrix, unit
 from capthemes.store import atomic_path
 from capthemes.text import script, scripts
+from capthemes.untrusted import Shape, parse, read_about, read_tensors
 
 FORMAT = "1"
 LANGUAGES = ("en", "zh")
@@ -183,19 +185,25 @@ class HeldOut:
     @classmethod
     def load(cls, path: Path) -> "HeldOut":
         """Read what `save` wrote. Raises ModelError."""
-        from safetensors import SafetensorError, safe_open
-
+        most = ENDINGS[path.suffix]
+        about = read_about(path, FORMAT, most)
         try:
-            with safe_open(path, framework="np") as file:
-                about = json.loads(file.metadata()["about"])
-                arrays = {name: file.get_tensor(name) for name in ("probability", "truth", "document", "language")}
-            if about["format"] != FORMAT:
-                raise ModelError(f"{path}: format {about['format']} is not {FORMAT}; update capthemes")
-            document, language = (arrays[name].astype(np.intp) for name in ("document", "language"))
-            themes, how = tuple(json.loads(about["themes"])), str(about["how"])
-            return cls(themes, arrays["probability"].astype(np.float64), arrays["truth"] > 0, document, language, how)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            themes, how = parse(str(about.get("themes")).encode()), about.get("how")
+        except ValueError as error:
             raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
+        if not isinstance(themes, list) or not all(isinstance(name, str) for name in [*themes, how]):
+            raise ModelError(f"{path}: it does not say what its themes are; fetch the model anew")
+        shapes: dict[str, tuple[Shape, str]] = {
+            "probability": ((None, len(themes)), "float64"),
+            "truth": ((None, len(themes)), "uint8"),
+            "document": ((None,), "int32"),
+            "language": ((None,), "uint8"),
+        }
+        tensors = read_tensors(path, shapes, most)
+        probability, truth, document, language = (tensors[name] for name in shapes)
+        if not len(probability) == len(truth) == len(document) == len(language) or (language >= len(LANGUAGES)).any():
+            raise ModelError(f"{path}: its parts do not fit together; fetch the model anew")
+        return cls(tuple(themes), probability, truth > 0, document.astype(np.intp), language.astype(np.intp), str(how))
 
     def _bounds(self, kind: Kind, t: int, rate: float, decision: Decision) -> list[Bound]:
         """A theme's bound for each language: its own, else that of all languages, else none."""

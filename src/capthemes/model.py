@@ -156,6 +156,9 @@ class Model:
         decision = Decision.from_json(read_bytes(decision_path, LARGEST), str(decision_path))
         if tuple(decision.themes) != codebook.names:
             raise ModelError(f"{decision_path}: its themes are not those of {MANIFEST}; fetch the model anew")
+        held_out = HeldOut.load(folder / HELD_OUT) if HELD_OUT in content["files"] else None
+        if held_out is not None and held_out.themes != codebook.names:
+            raise ModelError(f"{folder / HELD_OUT}: its themes are not those of {MANIFEST}; fetch the model anew")
         kind = family_class(content["family"])
         if "trusted" not in inspect.signature(kind.load).parameters:
             options.pop("trusted", None)  # nothing in such a family needs trust
@@ -166,7 +169,7 @@ class Model:
             family=kind.load(folder, codebook, **options),
             decision=decision,
             codebook=codebook,
-            held_out=HeldOut.load(folder / HELD_OUT) if HELD_OUT in content["files"] else None,
+            held_out=held_out,
             profile=Profile.load(folder / PROFILE) if PROFILE in content["files"] else None,
             fingerprint=manifest.fingerprint(content),
             about=content["about"],

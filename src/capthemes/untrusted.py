@@ -52,9 +52,7 @@ def parse(content: bytes) -> Any:
         raise ValueError("it nests too deep") from None
 
 
-def read_tensors(
-    path: Path, expected: Mapping[str, tuple[tuple[int | None, ...], str]], most: int
-) -> dict[str, Tensor]:
+def read_tensors(path: Path, expected: Mapping[str, tuple[Shape, str]], most: int) -> dict[str, Tensor]:
     """The tensors of a safetensors file: those of `expected` (name -> shape, dtype), all of them finite, and no other.
 
     None in a shape is any number.
@@ -76,6 +74,24 @@ def read_tensors(
         if not fits or tensor.dtype != dtype or not np.isfinite(tensor).all():
             raise ModelError(f"{path}: {name} must be finite, {dtype} of shape {shape}; fetch the model anew")
     return tensors
+
+
+def read_about(path: Path, form: str, most: int) -> dict[str, Any]:
+    """The JSON object that a safetensors file has under "about" beside its tensors, of this format.
+
+    Raises ModelError.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    read_bytes(path, most)
+    try:
+        with safe_open(path, framework="np") as file:
+            about = parse((file.metadata() or {})["about"].encode())
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
+    if not isinstance(about, dict) or about.get("format") != form:
+        raise ModelError(f"{path}: it does not say that its format is {form}; update capthemes, or fetch it anew")
+    return about
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
