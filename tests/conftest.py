@@ -95,6 +95,7 @@ def options(tiny_encoder, tmp_path_factory) -> dict[str, dict]:
     from sklearn.pipeline import make_pipeline
 
     return {
+        "ensemble": {"encoder": tiny_encoder},
         "fewshot": {"encoder": tiny_encoder},
         "joint": {"of": "linear"},
         "pipeline": {"estimator": make_pipeline(TfidfVectorizer(), OneVsRestClassifier(LogisticRegression()))},

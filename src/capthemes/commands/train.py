@@ -17,7 +17,7 @@ def add(commands: Commands) -> None:
     add("--dev", nargs="+", default=[], metavar="SET", help="sets to fit the decision on, in place of cross-validation")
     texts = "jsonl files with the texts of sets by reference; without them those sets are left out"
     add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help=texts)
-    family = "linear, fewshot, transformer, zeroshot or keywords, or a bundled model for its family (default: linear)"
+    family = "linear, transformer, ensemble (both), fewshot, zeroshot, keywords, or a bundled model's (default: linear)"
     add("--family", default="linear", help=family)
     encoder = "a folder or a Hub name: what transformer begins from (default: all-MiniLM-L6-v2), or what zeroshot asks"
     add("--encoder", metavar="ENCODER", help=encoder)

@@ -6,6 +6,7 @@ from capthemes.errors import ModelError
 from capthemes.families.base import Family
 
 FAMILIES = {
+    "ensemble": "capthemes.families.ensemble:Ensemble",
     "fewshot": "capthemes.families.fewshot:FewShot",
     "joint": "capthemes.families.joint:Joint",
     "keywords": "capthemes.families.keywords:Keywords",
