@@ -132,3 +132,7 @@ def test_a_linked_file_is_refused(folder):
     (folder / "decision.json").symlink_to(folder.parent / "elsewhere.json")
     with pytest.raises(ModelError, match="missing from the model's folder"):
         capthemes.load(folder)
+
+
+def test_a_model_prints_in_one_line(fast):
+    assert repr(fast) == f"Model({fast.id}, linear, 16 themes)"

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capthemes.text import normalise, paragraphs, script, scripts, sentences
@@ -39,7 +39,8 @@ def test_script(text, expected):
     assert script(text) == expected
 
 
-@given(st.lists(st.text(st.one_of(st.sampled_from("产能 ab"), st.characters(codec="utf-8")))))
+@settings(deadline=None)
+@given(st.lists(st.text(st.one_of(st.sampled_from("产能 abÀɏ\U00020000"), st.characters(codec="utf-8")))))
 def test_arrow_tells_scripts_alike(texts):
     assert scripts(pa.array(texts, pa.string())).to_pylist() == [script(text) for text in texts]
 

@@ -49,6 +49,9 @@ class Model:
     held_out: HeldOut | None = None
     profile: Profile | None = None
 
+    def __repr__(self) -> str:
+        return f"Model({self.id}, {self.family_name}, {len(self.codebook.names)} themes)"
+
     def predict(
         self,
         texts: "Iterable[str] | pyarrow.Array",

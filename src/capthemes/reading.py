@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Reject: TypeAlias = Callable[[Path, str], None]  # what becomes of a broken row or file: its file, and the reason
 
-ROWS = 2000  # rows in one table of parquet or of a dataset
+ROWS = 16_384  # rows in one table of parquet or of a dataset
 OURS = ("id", "text", "document", "position", "labels", "probabilities", "model", "schema")
 OWN_COLUMNS = (*OURS, "theme", "stance", "voice", "probability")  # the last four in csv
 

@@ -2,15 +2,18 @@
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow
 
 # Ideographs: extension A, the unified block, compatibility forms, and the supplementary planes.
-HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_IDEOGRAPHS = (("\u3400", "\u4dbf"), ("\u4e00", "\u9fff"), ("\uf900", "\ufaff"), ("\U00020000", "\U000323af"))
+_LETTERS = (("A", "Z"), ("a", "z"), ("\u00c0", "\u024f"))
+HAN = "".join(map("-".join, _IDEOGRAPHS))
 _HAN = re.compile(f"[{HAN}]")
-_WORD = re.compile("[A-Za-z\u00c0-\u024f]{2,}")
+_WORD = re.compile(f"[{''.join(map('-'.join, _LETTERS))}]{{2,}}")
 _ENDS = "。！？!?.…：:；;”’\"'）)」』"
 _SENTENCE = re.compile(r"(?<=[。！？])[”’」』）]*|(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -47,15 +50,37 @@ def scripts(texts: "pyarrow.Array") -> "pyarrow.Array":
     import pyarrow
     import pyarrow.compute as compute
 
-    def where(mask: pyarrow.Array, pattern: str) -> pyarrow.Array:
-        """How often the pattern stands in the texts that the mask lets through; in the others, 0."""
-        nothing = pyarrow.repeat(pyarrow.scalar(0, pyarrow.int32()), len(texts))
-        return compute.replace_with_mask(nothing, mask, compute.count_substring_regex(texts.filter(mask), pattern))
+    some = compute.match_substring_regex(texts, _HAN.pattern).fill_null(False)
+    chinese = some.to_numpy(zero_copy_only=False).copy()
+    if chinese.any():
+        chinese[chinese] = _outweighed(texts.filter(some).to_pylist())
+    return compute.if_else(texts.is_valid(), compute.if_else(pyarrow.array(chinese), "zh", "en"), None)
 
-    foreign = compute.not_equal(compute.binary_length(texts), compute.utf8_length(texts)).fill_null(False)
-    ideographs = where(foreign, _HAN.pattern)  # ASCII has none
-    words = where(compute.greater(ideographs, 0), _WORD.pattern)
-    return compute.if_else(texts.is_valid(), compute.if_else(compute.greater(ideographs, words), "zh", "en"), None)
+
+def _outweighed(texts: list[str]) -> Any:
+    """Whether ideographs outweigh words in each text, none of them empty; all are counted at once."""
+    import numpy as np
+
+    lengths = np.array(list(map(len, texts)))
+    starts = np.cumsum(lengths) - lengths
+    points = np.frombuffer("".join(texts).encode("utf-32-le"), "<u4")
+    ideographs, letters = (table[points] for table in _tables())
+    after = np.append(False, letters[:-1])  # of another letter
+    after[starts] = False
+    second = letters & after & ~np.append(False, after[:-1])  # a word of two letters or more has one second letter
+    return np.add.reduceat(ideographs, starts, dtype=int) > np.add.reduceat(second, starts, dtype=int)
+
+
+@cache
+def _tables() -> tuple[Any, Any]:
+    """For each code point, whether it is an ideograph, and whether a Latin letter."""
+    import numpy as np
+
+    tables = np.zeros((2, 0x110000), dtype=bool)
+    for table, ranges in zip(tables, (_IDEOGRAPHS, _LETTERS), strict=True):
+        for first, last in ranges:
+            table[ord(first) : ord(last) + 1] = True
+    return tables[0], tables[1]
 
 
 def sentences(text: str) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ OUTPUTS = (".parquet", ".jsonl", ".csv")
 FIRST = ("id", "text", "lang", "document", "position")
 LAST = ("labels", "probabilities", "model", "schema")
 GROUP = 16_384  # rows in a row group
+REPEATED = ("lang", "model", "schema", *(f"labels.list.element.{part}" for part in ("theme", "stance", "voice")))
 LONGEST_NUMBER = 40  # characters
 
 
@@ -52,7 +53,8 @@ def _write_parquet(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", 
     import pyarrow.parquet
 
     waiting: list[pyarrow.Table] = []
-    with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+    repeated = [*REPEATED, *(name for name in schema.names if name not in FIRST + LAST)]  # what a dictionary shortens
+    with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeated) as writer:
         for table in tables:
             waiting.append(table)
             if sum(map(len, waiting)) >= GROUP:
