@@ -40,6 +40,7 @@ def main() -> None:
 
     add("ablation", ablation.run, real=NEEDED)
     add("ablation-encoder", ablation.run_encoder, real=NEEDED)
+    add("ablation-ensemble", ablation.run_ensemble, real=NEEDED)
     add("characters", characters.run)
     add("cluster", cluster.run, rows={"type": int, "default": 200_000, "help": "how many (default: 200,000)"})
     add("coverage", coverage.run, runs={"type": int, "default": coverage.RUNS, "help": "of each cell"})

@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[1]
 SHEET = ROOT / "benchmarks" / "README.md"
 RESULTS = ROOT / "benchmarks" / "results" / "ablation.json"
 ENCODER_RESULTS = RESULTS.with_name("ablation-encoder.json")
+ENSEMBLE_RESULTS = RESULTS.with_name("ablation-ensemble.json")
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)
 SEED = 0
 PARAGRAPHS = 1500
 LANGUAGES = {"en": "references/dev, English", "zh": "references/dev, Chinese"}
@@ -108,6 +110,30 @@ def run_encoder(real: Path) -> None:
         results.append(row)
         print(json.dumps(row), flush=True)
     ENCODER_RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    SHEET.write_text(rendered(SHEET.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def run_ensemble(real: Path) -> None:
+    """The two members of `accurate`, alone and together: log-odds averaged at several shares of the n-grams."""
+    from capthemes import load
+    from capthemes.families import ensemble
+
+    dev = annotations.hydrate(sources(real), split="dev").paragraphs
+    held_out = {name: [p for p in dev if script(p.text) == lang] for lang, name in LANGUAGES.items()}
+    held_out |= {"written/dev": annotations.paragraphs("written", "dev")}
+    held_out |= {"real/dev": annotations.paragraphs(real / "dev.jsonl")}
+    both: Any = load("accurate").family
+    texts = {data: [p.text for p in gold] for data, gold in held_out.items()}
+    said = {data: [family.predict_proba(texts[data]) for family in (both.transformer, both.linear)] for data in texts}
+    results = []
+    for share in SHARES:
+        with mock.patch.object(ensemble, "SHARE", share):
+            averaged = {data: ensemble.averaged(*said[data]) for data in said}
+        row: dict[str, Any] = {"variant": f"{share:.0%} of the n-grams"}
+        for data, gold in held_out.items():
+            row[data] = _scores(cross_fitted(averaged[data], gold, SEED))
+        results.append(row)
+    ENSEMBLE_RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     SHEET.write_text(rendered(SHEET.read_text(encoding="utf-8")), encoding="utf-8")
 
 
@@ -248,9 +274,8 @@ def _scores(found: Evaluation) -> dict[str, float]:
 
 def rendered(sheet: str) -> str:
     """The sheet with the tables of what has been measured."""
-    found = {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, ENCODER_RESULTS) if path.exists()
-    }
+    kept = (path for path in (RESULTS, ENCODER_RESULTS, ENSEMBLE_RESULTS) if path.exists())
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in kept}
     return filled(sheet, {name: lines(results) for name, results in found.items()})
 
 

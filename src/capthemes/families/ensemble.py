@@ -32,16 +32,7 @@ class Ensemble:
         self.linear = linear
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
-        first, second = (family.predict_proba(texts) for family in (self.transformer, self.linear))
-        theme = _averaged(*(np.stack([1 - said.theme, said.theme], axis=-1) for said in (first, second)))
-        return Probabilities(
-            first.themes,
-            first.stances,
-            first.voices,
-            theme[:, :, 1],
-            None if first.stance is None or second.stance is None else _averaged(first.stance, second.stance),
-            None if first.voice is None or second.voice is None else _averaged(first.voice, second.voice),
-        )
+        return averaged(self.transformer.predict_proba(texts), self.linear.predict_proba(texts))
 
     @classmethod
     def fit(cls, paragraphs: Sequence[Paragraph], codebook: Codebook, seed: int, encoder: str | None = None) -> Self:
@@ -59,7 +50,20 @@ class Ensemble:
         return cls(Transformer.load(folder, codebook, engine), Linear.load(folder, codebook, threads))
 
 
-def _averaged(first: Array, second: Array) -> Array:
-    """The weighted geometric mean of two distributions over the last axis: log-odds are averaged."""
+def averaged(first: Probabilities, second: Probabilities) -> Probabilities:
+    """Both in one, the second with a weight of SHARE."""
+    theme = _mean(*(np.stack([1 - said.theme, said.theme], axis=-1) for said in (first, second)))
+    return Probabilities(
+        first.themes,
+        first.stances,
+        first.voices,
+        theme[:, :, 1],
+        None if first.stance is None or second.stance is None else _mean(first.stance, second.stance),
+        None if first.voice is None or second.voice is None else _mean(first.voice, second.voice),
+    )
+
+
+def _mean(first: Array, second: Array) -> Array:
+    """The weighted geometric mean of two distributions over the last axis: their log-odds are averaged."""
     of_first, of_second = (np.log(np.maximum(part, FLOOR)) for part in (first, second))
     return softmax((1 - SHARE) * of_first + SHARE * of_second)
