@@ -22,9 +22,9 @@ from capthemes.decision import Decision
 from capthemes.evaluation import decided
 from capthemes.metrics import Evaluation, evaluate
 from capthemes.model import Model
+from capthemes.outcomes import outcomes
 from capthemes.records import Paragraph, Predictions, Probabilities, unit
 from capthemes.store import fingerprint_bytes, home
-from capthemes.tallies import tally
 from capthemes.text import script
 from capthemes.training import cross_fitted
 
@@ -218,7 +218,7 @@ def _subsets(name: str, gold: Sequence[Paragraph]) -> dict[str, list[int]]:
 
 def _details(gold: Sequence[Paragraph], found: Sequence[Paragraph], scores: Evaluation) -> dict[str, Any]:
     """What tables and pictures need, and counts by document, for differences; no text and no paragraph's labels."""
-    counts = tally(gold, found, Codebook.load().names).themes.sum(axis=1).astype(int)
+    counts = outcomes(gold, found, Codebook.load().names).themes.sum(axis=1).astype(int)
     by_document: dict[str, list[int]] = {}
     for paragraph, row in zip(gold, counts.tolist(), strict=True):
         have = by_document.setdefault(unit(paragraph), [0, 0, 0])

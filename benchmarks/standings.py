@@ -13,7 +13,7 @@ from benchmarks.sheet import filled
 from capthemes.codebook import Codebook
 from capthemes.comparison import compared, holm
 from capthemes.metrics import Score
-from capthemes.tallies import f1
+from capthemes.outcomes import f1
 
 ROOT = Path(__file__).parents[1]
 SHEET = ROOT / "benchmarks" / "README.md"

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import false_discovery_control, permutation_test
 
 from capthemes.comparison import PERMUTATIONS, compared, differences, holm
+from capthemes.outcomes import f1
 from capthemes.records import Label, Paragraph
-from capthemes.tallies import f1
 
 RUNS = 1000
 

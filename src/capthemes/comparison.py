@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capthemes.metrics import resamples
+from capthemes.outcomes import Outcomes, f1, outcomes
 from capthemes.records import Array, Paragraph, unit
-from capthemes.tallies import Tally, f1, tally
 
 PERMUTATIONS = 10_000
 CHUNK = 1000  # permutations at a time, each a row as long as there are documents
@@ -47,10 +47,10 @@ def differences(
 
     Scores by theme are of those that the gold labels have.
     """
-    tallies = tally(gold, a, themes), tally(gold, b, themes)
-    scores = statistics(*tallies, themes)
+    both = outcomes(gold, a, themes), outcomes(gold, b, themes)
+    scores = statistics(*both, themes)
     documents = np.unique([unit(p) for p in gold], return_inverse=True)[1]
-    sums = [np.stack([_by_document(of(found), documents) for found in tallies]) for of, _ in scores.values()]
+    sums = [np.stack([_by_document(of(found), documents) for found in both]) for of, _ in scores.values()]
     plain = [compared(both, statistic, seed) for both, (_, statistic) in zip(sums, scores.values(), strict=True)]
     corrected = holm([found.p for found in plain])
     return {name: replace(found, corrected=float(p)) for name, found, p in zip(scores, plain, corrected, strict=True)}
@@ -92,10 +92,12 @@ def holm(p: Sequence[float]) -> Array:
     return corrected
 
 
-def statistics(a: Tally, b: Tally, themes: Sequence[str]) -> Mapping[str, tuple[Callable[[Tally], Array], Statistic]]:
-    """Name -> what a score is made of, (n, K) of a tally, and the score of (..., K) sums; those that both tell."""
+def statistics(
+    a: Outcomes, b: Outcomes, themes: Sequence[str]
+) -> Mapping[str, tuple[Callable[[Outcomes], Array], Statistic]]:
+    """Name -> what a score is made of, (n, K) of outcomes, and the score of (..., K) sums; those that both tell."""
     present = np.flatnonzero(a.themes[:, :, [0, 2]].sum(axis=(0, 2))).tolist()
-    found: dict[str, tuple[Callable[[Tally], Array], Statistic]] = {
+    found: dict[str, tuple[Callable[[Outcomes], Array], Statistic]] = {
         "theme micro-F1": (lambda t: t.themes.sum(axis=1), f1),
         "exact set of themes": (lambda t: np.stack([t.exact, np.ones_like(t.exact)], axis=1), _share),
     }
@@ -111,8 +113,8 @@ def statistics(a: Tally, b: Tally, themes: Sequence[str]) -> Mapping[str, tuple[
     return {**found, **{f"F1 of {themes[i]}": (_of_theme(i), f1) for i in present}}
 
 
-def _of_theme(position: int) -> Callable[[Tally], Array]:
-    return lambda tally: np.asarray(tally.themes[:, position])
+def _of_theme(position: int) -> Callable[[Outcomes], Array]:
+    return lambda found: np.asarray(found.themes[:, position])
 
 
 def _told(counts: Array | None) -> Array:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capthemes.outcomes import f1, outcomes
 from capthemes.records import Array, Paragraph, Probabilities, label_indices, read_matrix, theme_matrix, unit
-from capthemes.tallies import f1, tally
 
 RESAMPLES = 1000
 BINS = 10  # of probability, for the calibration error
@@ -107,7 +107,7 @@ def evaluate(
     scored = [names if (of := p.meta.get("read")) is None else of for p in gold]
     gold, decided = ([p.only(of) for p, of in zip(side, scored, strict=True)] for side in (gold, decided))
     told = frozenset(p for p in ("stance", "voice") if probabilities and getattr(probabilities, p) is not None)
-    counted = tally(gold, decided, names, told)
+    counted = outcomes(gold, decided, names, told)
     drawn = _drawn(weights, counted.themes)
     has = drawn[0, :, [0, 2]].sum(axis=0) > 0
     chances = _Chances(theme_matrix(gold, names), probabilities.theme, weights, read) if probabilities else None

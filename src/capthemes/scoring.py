@@ -16,10 +16,10 @@ from capthemes.errors import AnnotationError, ModelError
 from capthemes.evaluation import decided
 from capthemes.metrics import Evaluation, Score, Signature, f1_interval
 from capthemes.metrics import evaluate as evaluate_labels
+from capthemes.outcomes import outcomes
 from capthemes.records import Label, Paragraph
 from capthemes.slices import slices
 from capthemes.store import data_name
-from capthemes.tallies import tally
 from capthemes.training import gather
 
 ALL = "all"
@@ -161,7 +161,7 @@ def standing(
             shared = [p for p in gold if p.id in given and p.id in others[other]]
             if shared:
                 sides = [decided(shared, [labels[p.id] for p in shared]) for labels in (others[other], given)]
-                counts = tally(sides[0], sides[1], codebook.names).themes.sum(axis=1)
+                counts = outcomes(sides[0], sides[1], codebook.names).themes.sum(axis=1)
                 found.setdefault(rater, {})[other] = f1_interval(counts, shared, seed)
     return {rater: dict(sorted(against.items())) for rater, against in found.items()}
 

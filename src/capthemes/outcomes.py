@@ -1,4 +1,4 @@
-"""Tallies: what each paragraph adds to the counts that scores are made of."""
+"""Outcomes: what each paragraph adds to the counts that scores are made of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from capthemes.records import Array, Label, Paragraph, theme_matrix
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Outcomes:
     """Counts of n paragraphs; the last axis of three is true positives, false positives, false negatives.
 
     themes: (n, T, 3). stance, voice: (n, 3), of labels end to end: right where theme and stance (or voice) are right;
@@ -22,12 +22,12 @@ class Tally:
     exact: Array
 
 
-def tally(
+def outcomes(
     gold: Sequence[Paragraph],
     answered: Sequence[Paragraph],
     themes: Sequence[str],
     told: frozenset[str] = frozenset(),
-) -> Tally:
+) -> Outcomes:
     """Count `answered` labels against `gold` ones, paragraph by paragraph.
 
     `told` names parts ("stance", "voice") that whoever answered tells, for answers that may hold no label at all. A
@@ -39,7 +39,7 @@ def tally(
         sides = [{getattr(label, part) for p in side for label in p.labels or ()} - {None} for side in (gold, answered)]
         tells = sides[0] and (sides[1] or part in told)
         ends[part] = _end_to_end(gold, answered, part) if tells else None
-    return Tally(
+    return Outcomes(
         themes=np.stack([truth & found, ~truth & found, truth & ~found], axis=2).astype(float),
         stance=ends["stance"],
         voice=ends["voice"],
