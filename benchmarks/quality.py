@@ -31,6 +31,7 @@ from capthemes.training import cross_fitted
 PEERS = Path(__file__).with_name("peers")
 RESULTS = Path(__file__).with_name("results") / "quality"
 SEED = 0
+WARM = 200  # paragraphs that a bundled model reads before it is timed, so that it is loaded and compiled
 SEARCH_FOLDS = 5  # settings are chosen on one of so many folds of the training paragraphs
 KEPT = ("micro_f1", "macro_f1", "theme_stance_f1", "theme_voice_f1", "stance_macro_f1", "exact", "ece", "brier")
 LANGUAGES = {"English": "en", "Chinese": "zh"}
@@ -195,6 +196,7 @@ def _decided(fitted: Predict | Model, dev: Sequence[Paragraph]) -> Callable[[lis
     """From texts to answers: a Model decides by itself, labels are taken as they are, probabilities get a decision."""
     if isinstance(fitted, Model):
         model = fitted
+        model.predict([p.text for p in dev[:WARM]])
         return lambda texts: _answers(model.predict(texts))
     sample = fitted([p.text for p in dev])
     if not isinstance(sample, Probabilities):

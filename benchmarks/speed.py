@@ -1,7 +1,8 @@
 """Speed: the fast model against its peers on the same texts, in one interleaved run; medians of ratios, with spread.
 
 Times are of the processor, not of the clock, so that a busy machine disturbs them less; "per core" is per second of
-processor time. Each peer is trained on the same paragraphs to tell the same themes.
+processor time; threads and cold starts are by the clock. The peers are trained on the same paragraphs to tell the same
+themes.
 """
 
 import gzip
@@ -33,8 +34,10 @@ from capthemes.text import script
 Predict = Callable[[list[str]], Any]
 ROUNDS = 5
 TEXTS = 5_000
+IN_FILES = 20_000
 LENGTHS = (20, 100, 500, 2000)  # words
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
+MEMORY_SIZES = (10_000, 100_000, 1_000_000)
 
 
 def run(real: Path | None) -> None:
@@ -43,7 +46,8 @@ def run(real: Path | None) -> None:
 
     threadpool_limits(1)  # idle threads of one contestant that wait for work would be counted against the next
     training = annotations.paragraphs("written", "train")
-    corpora = {lang: list(_texts(real, lang)) for lang in LANGUAGES}
+    larger = {lang: list(_texts(real, lang)) for lang in LANGUAGES}
+    corpora = {lang: texts[:TEXTS] for lang, texts in larger.items()}
     found: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "texts": {lang: _about(texts) for lang, texts in corpora.items()},
@@ -51,7 +55,8 @@ def run(real: Path | None) -> None:
         "scoring": {lang: _raced(_contestants(training, lang), texts) for lang, texts in corpora.items()},
         "steps": {lang: _steps(texts) for lang, texts in corpora.items()},
         "threads": {lang: _threads(texts) for lang, texts in corpora.items()},
-        "files": _files(training, corpora["en"]),
+        "files": {lang: _files(training, lang, texts) for lang, texts in larger.items()},
+        "memory": _memory(corpora["en"]),
         "cold": _cold(),
         "sizes": _sizes(corpora["en"]),
         "lengths": _lengths(corpora["en"]),
@@ -62,13 +67,13 @@ def run(real: Path | None) -> None:
 
 
 def _texts(real: Path | None, lang: str) -> Iterator[str]:
-    """TEXTS paragraphs of one language: published ones where they are at hand, else the written ones, repeated."""
+    """IN_FILES paragraphs of one language: published ones where they are at hand, else the written ones, repeated."""
     if real is None:
         pool = [p.text for p in annotations.paragraphs("written") if script(p.text) == lang]
     else:
         with gzip.open(real / "unlabelled.jsonl.gz", "rt", encoding="utf-8") as file:
             pool = [text for text in (json.loads(line)["text"] for line in file) if script(text) == lang]
-    for i in range(TEXTS):
+    for i in range(IN_FILES):
         yield pool[i % len(pool)]
 
 
@@ -209,7 +214,7 @@ def _steps(texts: list[str]) -> dict[str, float]:
     predictions = model.predict(array)
     room = np.empty(3 * int(np.diff(offsets).max()) + 2, dtype=np.uint64)
     steps = {
-        "bytes read (ceiling)": lambda: data.view(np.uint8).sum(),
+        "bytes read (ceiling)": lambda: data[: len(data) // 8 * 8].view(np.uint64).sum(),
         "hashed (ceiling)": lambda: _all_hashes(data, offsets, *characters(), room),
         "hashed and summed": lambda: model.family._sums(data, offsets),
         "probabilities": lambda: model.family.predict_proba(array),
@@ -235,21 +240,23 @@ def _all_hashes(data, offsets, folds, kinds, room):
 
 
 def _threads(texts: list[str]) -> dict[str, float]:
-    """How much faster by the clock the kernel is on two threads than on one: median, least, most of the rounds."""
-    data, offsets = _utf8(texts * 4)
-    families = [capthemes.load("fast", threads=n).family for n in (1, 2)]
+    """How much faster by the clock `predict` is on two threads than on one: median, least, most of the rounds."""
+    import pyarrow
+
+    array = pyarrow.array(texts * 4)
+    models = [capthemes.load("fast", threads=n) for n in (1, 2)]
     ratios = []
     for _ in range(ROUNDS):
         clock = []
-        for family in families:
+        for model in models:
             began = time.perf_counter()
-            family._sums(data, offsets)
+            model.predict(array)
             clock.append(time.perf_counter() - began)
         ratios.append(clock[0] / clock[1])
     return {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
 
 
-def _files(training: Sequence[Paragraph], texts: list[str]) -> dict[str, dict[str, float]]:
+def _files(training: Sequence[Paragraph], lang: str, texts: list[str]) -> dict[str, dict[str, float]]:
     """File to file against fastText's bare predict on the texts in memory: thousand paragraphs a core-second."""
     import pyarrow
     import pyarrow.parquet
@@ -260,7 +267,7 @@ def _files(training: Sequence[Paragraph], texts: list[str]) -> dict[str, dict[st
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "in.parquet")
         (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         model = capthemes.load("fast", threads=1)
-        peer = _contestants(training, "en").get("fastText")
+        peer = _peer(training, lang)
 
         def label(form: str) -> None:
             capthemes.label_corpus([folder / f"in.{form}"], folder / f"out.{form}", model=model, overwrite=True)
@@ -275,6 +282,34 @@ def _files(training: Sequence[Paragraph], texts: list[str]) -> dict[str, dict[st
                 speeds[form].append(len(texts) / 1000 / cost)
                 ratios[form].append(bare / cost)
     return {form: _summed(speeds[form], ratios[form]) for form in works}
+
+
+def _peer(training: Sequence[Paragraph], lang: str) -> Predict | None:
+    """fastText, where it is installed."""
+    gold = [p for p in training if script(p.text) == lang]
+    truth = theme_matrix(gold, capthemes.Codebook.load().names)
+    return _fasttext([p.text for p in gold], truth)["fastText"] if find_spec("fasttext") else None
+
+
+def _memory(texts: list[str]) -> dict[str, float]:
+    """Peak memory in MB of `capthemes label` from parquet to parquet, by the number of paragraphs."""
+    import pyarrow
+    import pyarrow.parquet
+
+    found = {}
+    for size in MEMORY_SIZES:
+        with tempfile.TemporaryDirectory() as name:
+            path = Path(name) / "in.parquet"
+            with pyarrow.parquet.ParquetWriter(path, pyarrow.schema([("text", pyarrow.string())])) as writer:
+                for _ in range(0, size, len(texts)):
+                    writer.write_table(pyarrow.table({"text": texts}))
+            arguments = ["-m", "capthemes.cli", "label", str(path), "-o", f"{name}/out.parquet"]
+            process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                raise RuntimeError(f"labelling {size:,} paragraphs ended with status {status}")
+            found[str(size)] = usage.ru_maxrss / 1024
+    return found
 
 
 def _cold() -> dict[str, float]:

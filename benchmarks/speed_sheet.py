@@ -30,19 +30,21 @@ def rendered(path: Path) -> str:
 
 
 def run() -> None:
-    """Fill README.md and speed.md."""
+    """Fill README.md and speed.md, and print the latter."""
     for path in (ROOT / "README.md", ROOT / "benchmarks" / "speed.md"):
         path.write_text(rendered(path), encoding="utf-8")
+    print(path.read_text(encoding="utf-8"))
 
 
 def _line(found: Mapping[str, Any]) -> str:
     ours, peer = found["scoring"]["en"]["capthemes fast"], found["scoring"]["en"].get("fastText")
     chinese = found["scoring"]["zh"]["capthemes fast"]["speed"]
     against = f", {peer['ratio']:.1f} times fastText on the same texts" if peer else ""
+    english, chinese_files = (found["files"][lang]["parquet"]["speed"] for lang in LANGUAGES)
     return (
         f"`fast` scores {ours['speed']:.0f},000 English and {chinese:.0f},000 Chinese paragraphs a second on one core"
-        f"{against}; from parquet to labelled parquet, "
-        f"{found['files']['parquet']['speed']:.0f},000 ([how measured](benchmarks/speed.md))."
+        f"{against}; from parquet to labelled parquet, {english:.0f},000 and {chinese_files:.0f},000 "
+        "([how measured](benchmarks/speed.md))."
     )
 
 
@@ -66,21 +68,27 @@ def _scoring(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _steps(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "| microseconds a paragraph | English | Chinese |"
-    yield "|---|---|---|"
+    yield "| microseconds a paragraph | English | of a paragraph | Chinese | of a paragraph |"
+    yield "|---|---|---|---|---|"
+    parts = ("hashed and summed", "probabilities", "decided", "as Arrow columns")
+    whole = {lang: sum(found[lang][part] for part in parts) for lang in LANGUAGES}
     for name in found["en"]:
-        yield f"| {name} | {found['en'][name]:.2f} | {found['zh'][name]:.2f} |"
+        shares = {lang: f"{found[lang][name] / whole[lang]:.0%}" if name in parts else "" for lang in LANGUAGES}
+        shares = {lang: f"{found[lang][name] / whole[lang]:.0%}" if name in parts else "" for lang in LANGUAGES}
+        cells = [f"{found[lang][name]:.2f} | {shares[lang]}" for lang in LANGUAGES]
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def _files(found: Mapping[str, Any]) -> Iterator[str]:
     yield "| | measured | goal |"
     yield "|---|---|---|"
-    for form, s in found["files"].items():
-        ratio = f"{s['ratio']:.1f} ({s['least']:.1f} to {s['most']:.1f})"
-        yield (
-            f"| {form} to {form}, against fastText's bare predict | {ratio} times, {s['speed']:.1f} thousand/s a core "
-            f"| {FILE_GOALS[form]} |"
-        )
+    for lang, forms in found["files"].items():
+        for form, s in forms.items():
+            ratio = f"{s['ratio']:.1f} ({s['least']:.1f} to {s['most']:.1f})"
+            yield (
+                f"| {form} to {form}, {LANGUAGES[lang]}, against fastText's bare predict "
+                f"| {ratio} times, {s['speed']:.1f} thousand/s a core | {FILE_GOALS[form]} |"
+            )
     for lang, s in found["threads"].items():
         ratio = f"{s['ratio']:.2f} ({s['least']:.2f} to {s['most']:.2f})"
         yield f"| two threads against one, {LANGUAGES[lang]} | {ratio} | 1.7 |"
@@ -94,9 +102,15 @@ def _files(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _growth(found: Mapping[str, Any]) -> Iterator[str]:
-    for name, title in (("sizes", "paragraphs"), ("lengths", "words a paragraph"), ("themes", "themes")):
+    speed = "thousand paragraphs/s a core"
+    for name, title, what in (
+        ("sizes", "paragraphs", speed),
+        ("lengths", "words a paragraph", speed),
+        ("themes", "themes", speed),
+        ("memory", "paragraphs", "peak memory of `label`, MB"),
+    ):
         cells = found[name]
         yield f"| {title} | {' | '.join(f'{int(size):,}' for size in cells)} |"
         yield "|---" * (len(cells) + 1) + "|"
-        yield f"| thousand paragraphs/s a core | {' | '.join(f'{speed:.1f}' for speed in cells.values())} |"
+        yield f"| {what} | {' | '.join(f'{value:.1f}' for value in cells.values())} |"
         yield ""

@@ -55,7 +55,8 @@ def batches(path: Path, rows: int, groups: Sequence[int] | None = None) -> "Iter
     footer(path)
     try:
         schema = pyarrow.parquet.read_schema(path)
-        flat = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+        strings = pyarrow.types.is_string, pyarrow.types.is_large_string
+        flat = [field.name for field in schema if any(of(field.type) for of in strings)]
         file = pyarrow.parquet.ParquetFile(path, read_dictionary=flat, pre_buffer=False)
         whole = 0
         for batch in file.iter_batches(rows, row_groups=groups):

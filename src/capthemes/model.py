@@ -97,7 +97,7 @@ class Model:
         return self.decision.calibrate(self.family.predict_proba(self._given(texts)))
 
     def _given(self, texts: "Iterable[str] | pyarrow.Array") -> "Sequence[str] | pyarrow.Array":
-        if not hasattr(texts, "null_count"):
+        if not (hasattr(texts, "null_count") and hasattr(texts, "type")):  # polars has the first of Arrow's two
             return _checked(texts)
         array = _checked_arrow(texts)
         return array if getattr(self.family, "reads_arrow", False) else array.to_pylist()

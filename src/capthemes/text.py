@@ -14,6 +14,7 @@ _LETTERS = (("A", "Z"), ("a", "z"), ("\u00c0", "\u024f"))
 HAN = "".join(map("-".join, _IDEOGRAPHS))
 _HAN = re.compile(f"[{HAN}]")
 _WORD = re.compile(f"[{''.join(map('-'.join, _LETTERS))}]{{2,}}")
+PIECE = 256  # texts whose characters are counted at once
 _ENDS = "。！？!?.…：:；;”’\"'）)」』"
 _SENTENCE = re.compile(r"(?<=[。！？])[”’」』）]*|(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -53,7 +54,9 @@ def scripts(texts: "pyarrow.Array") -> "pyarrow.Array":
     some = compute.match_substring_regex(texts, _HAN.pattern).fill_null(False)
     chinese = some.to_numpy(zero_copy_only=False).copy()
     if chinese.any():
-        chinese[chinese] = _outweighed(texts.filter(some).to_pylist())
+        found = texts.filter(some)
+        pieces = (found[start : start + PIECE].to_pylist() for start in range(0, len(found), PIECE))
+        chinese[chinese] = [outweighed for piece in pieces for outweighed in _outweighed(piece)]
     return compute.if_else(texts.is_valid(), compute.if_else(pyarrow.array(chinese), "zh", "en"), None)
 
 

@@ -19,7 +19,14 @@ from capthemes.families.ngrams import (
 
 _START, _MIX, _PAIR, _TRIPLE = (np.uint64(constant) for constant in (START, MIX, PAIR, TRIPLE))
 _FIRST, _LAST = BEYOND
-compiled: Any = numba.njit(nogil=True, cache=True, boundscheck=False)
+
+
+def compiled(function: Any) -> Any:
+    """The function, compiled; what was compiled is kept for the next process, where there is a folder to keep it."""
+    try:
+        return numba.njit(nogil=True, cache=True, boundscheck=False)(function)
+    except RuntimeError:  # an install that cannot be written to, and no home
+        return numba.njit(nogil=True, boundscheck=False)(function)
 
 
 @numba.njit(nogil=True, inline="always")

@@ -28,7 +28,7 @@ SMOOTHING = 0.5  # pseudo-count in the log-odds of a class that the training dat
 KEPT = 1 << 17  # n-grams at most, those of most paragraphs
 RARE = (100, 2000)  # from so many paragraphs on, an n-gram of only one, then of only two, is left out
 UNIT = 1024  # squares of n-grams' weights are kept as whole numbers of 1 / UNIT
-SMALL = 1 << 16  # bytes: for less, plain Python is done before the compiler is loaded
+SMALL = 1 << 16  # bytes: for less in all, plain Python is done before the compiler is loaded
 PORTION = 500  # texts that one thread sums at a time
 WIDTH = 32  # the kernel adds rows of a multiple of so many columns, as processors do
 
@@ -52,6 +52,7 @@ class Linear:
         self.codebook = codebook
         self.tensors = tensors
         self.threads = threads
+        self.plain = 0  # bytes that plain Python has read
 
     def predict_proba(self, texts: "Sequence[str] | pyarrow.Array") -> Probabilities:
         sums, norms = self._sums(*_utf8(texts))
@@ -68,7 +69,8 @@ class Linear:
         """Of each text, the sums (n, C) of its known n-grams' rows and (n,) of their squares."""
         n = len(offsets) - 1
         norms = np.zeros(n, dtype=np.int64)
-        if offsets[-1] - offsets[0] < SMALL:
+        if self.plain + offsets[-1] - offsets[0] < SMALL:
+            self.plain += int(offsets[-1] - offsets[0])
             sums = np.zeros((n, self.tensors["rows"].shape[1]), dtype=np.int32)
             for text in range(n):
                 known = self._known(data[offsets[text] : offsets[text + 1]].tobytes())
@@ -87,8 +89,11 @@ class Linear:
         def portion(first: int) -> None:
             summed(data, offsets, first, min(first + PORTION, n), *characters(), *lookup, rows, squares, sums, norms)
 
-        with ThreadPoolExecutor(self.threads or cpu_count()) as pool:
-            list(pool.map(portion, range(0, n, PORTION)))
+        if n <= PORTION:
+            portion(0)
+        else:
+            with ThreadPoolExecutor(self.threads or cpu_count()) as pool:
+                list(pool.map(portion, range(0, n, PORTION)))
         return sums[:, : self.tensors["rows"].shape[1]], norms
 
     def _known(self, data: bytes) -> npt.NDArray[np.intp]:
@@ -130,7 +135,7 @@ class Linear:
         flags[(keys >> np.uint64(32)) & np.uint64(len(flags) - 1)] = True
         bits = np.packbits(flags, bitorder="little")
         columns = self.tensors["rows"].shape[1]
-        rows = np.pad(self.tensors["rows"], ((0, 0), (0, -columns % WIDTH)))
+        rows = np.ascontiguousarray(np.pad(self.tensors["rows"], ((0, 0), (0, -columns % WIDTH))))
         return slots, bits, keys, rows, self.tensors["squares"]
 
     @classmethod
@@ -191,6 +196,8 @@ class Linear:
 
 def _utf8(texts: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The bytes of all texts, and where each begins and the last ends; Arrow's are read where they lie."""
+    if not len(texts):
+        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
     if hasattr(texts, "buffers"):
         width = np.int64 if "large" in str(texts.type) else np.int32
         _, offsets, data = texts.buffers()
