@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ RATES = {"encoder": 6e-5, "words": 3e-4, "heads": 1e-3}  # peak learning rates
 WARM_UP = 0.1
 UNREAD = 0.2  # an encoder that cannot read this share of the glossary's words is given them
 ATTENTION_DROPOUT = {"attention_probs_dropout_prob", "attention_dropout"}  # without it a step takes a fifth less time
+PLACEHOLDER = re.compile(r"\[unused\d+\]")
 LARGE = 1024  # a tensor of so many numbers or more is kept in half precision
 UNTOLD = ("_name_or_path", "transformers_version")  # where and with what it was trained changes no answer
 
@@ -87,6 +89,7 @@ def fine_tune(
     shape = (len(codebook.names), len(codebook.stances), len(codebook.voices))
     network = Network(body, *shape)
     _train(network, Tokens(serialised), paragraphs, codebook, np.random.default_rng(seed))
+    serialised = _without_placeholders(serialised, body)
     settings = json.loads(body.config.to_json_string(use_diff=False)) | {"dtype": "float32"}
     described = {
         "themes": shape[0],
@@ -188,6 +191,26 @@ def _with_chinese(serialised: str, body: Any) -> tuple[str, Any]:
             body.get_input_embeddings().weight[vocabulary[word]] = vector
     content["normalizer"]["handle_chinese_chars"] = False
     return json.dumps(content, ensure_ascii=False), body
+
+
+def _without_placeholders(serialised: str, body: Any) -> str:
+    """The tokenizer without the pieces that BERT's vocabulary keeps free; its last pieces take their rows."""
+    content = json.loads(serialised)
+    if content["model"]["type"] != "WordPiece":
+        return serialised
+    vocabulary = content["model"]["vocab"]
+    free = [vocabulary.pop(piece) for piece in [*vocabulary] if PLACEHOLDER.fullmatch(piece)]
+    table = body.get_input_embeddings().weight.detach().clone()
+    last = sorted(vocabulary, key=vocabulary.__getitem__, reverse=True)
+    for row, piece in zip(sorted(free), last, strict=False):
+        if row >= len(vocabulary):
+            break
+        table[row] = table[vocabulary[piece]]
+        vocabulary[piece] = row
+    body.resize_token_embeddings(len(vocabulary), mean_resizing=False)
+    with torch.no_grad():
+        body.get_input_embeddings().weight.copy_(table[: len(vocabulary)])
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _train(
