@@ -16,6 +16,7 @@ from capthemes.codebook import Codebook
 from capthemes.corpus import split
 from capthemes.metrics import Score
 from capthemes.records import Paragraph
+from capthemes.store import fingerprint_bytes, fingerprint_file, home
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "data.json"
@@ -31,6 +32,7 @@ def run(real: Path | None) -> None:
     results["codebook"] = codebook.version
     results["counts"] = counts(codebook)
     results["agreement"] = agreements(codebook)
+    measured = ["counts", "agreement"]
     written = annotations.paragraphs("written")
     if real is not None:
         splits = {name: annotations.hydrate(sources(real), split=name).paragraphs for name in annotations.SPLITS}
@@ -39,11 +41,25 @@ def run(real: Path | None) -> None:
         published = {"dev": dev, **{path.name.split(".")[0]: list(_unread(path)) for path in sources(real)}}
         published["articles"] = [p for shard in split([real / "articles"]) for p in shard.read()]
         results["leaks"] = leaks.measure(written, splits, published)
-        results["fingerprints"]["now"] = fingerprints.measure(written, references)
+        results.setdefault("fingerprints", {})["now"] = fingerprints.measure(written, references)
         results["curve"] = curve.measure(written, references, dev)
+        measured += ["leaks", "fingerprints", "curve"]
+    results["measured_on"] = results.get("measured_on", {}) | dict.fromkeys(measured, files_fingerprint())
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     SHEET.write_text(rendered(SHEET.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+def files_fingerprint() -> str:
+    """The SHA-256 of all labelled rows of the sets, and of every annotator's own."""
+    paths = [path for name in SETS for path in sorted(home("annotations").glob(f"{name}/**/*.jsonl"))]
+    return fingerprint_bytes("".join(fingerprint_file(path) for path in paths).encode())
+
+
+def stale(results: dict[str, Any]) -> list[str]:
+    """The parts of the results that were measured on other files than are there."""
+    now = files_fingerprint()
+    return [part for part, then in results.get("measured_on", {}).items() if then != now]
 
 
 def _unread(path: Path) -> Iterator[Paragraph]:
@@ -110,15 +126,15 @@ def agreements(codebook: Codebook) -> dict[str, Any]:
 
 
 def rendered(sheet: str, results: dict[str, Any]) -> str:
-    """The data sheet with each marked place filled from the results."""
-    parts = {
-        "counts": _count_lines(results["counts"]),
-        "agreement": _agreement_lines(results["agreement"]),
-        "leaks": leaks.lines(results["leaks"]),
-        "fingerprints": fingerprints.lines(results["fingerprints"]),
-        "curve": curve.lines(results["curve"]),
+    """The data sheet with each marked place filled from the results; what was not measured stays as it is."""
+    lines = {
+        "counts": _count_lines,
+        "agreement": _agreement_lines,
+        "leaks": leaks.lines,
+        "fingerprints": fingerprints.lines,
+        "curve": curve.lines,
     }
-    return filled(sheet, parts)
+    return filled(sheet, {part: render(results[part]) for part, render in lines.items() if part in results})
 
 
 def _count_lines(found: dict[str, Any]) -> list[str]:

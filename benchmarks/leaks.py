@@ -55,10 +55,12 @@ def measure(
     within = [pair for pair in pairs(written) if group[pair[0]] != group[pair[1]]]
     split = {p.id: name for name, part in references.items() for p in part}
     published = [p for part in references.values() for p in part]
+    of_references = pairs(published)
     found = {
         "written": _counted(within),
         "written, two writers": _counted(p for p in within if writer[p[0]] != writer[p[1]]),
-        "references, two splits": _counted(p for p in pairs(published) if split[p[0]] != split[p[1]]),
+        "references": _counted(of_references),
+        "references, two splits": _counted(p for p in of_references if split[p[0]] != split[p[1]]),
     }
     for name, paragraphs in real.items():
         found[f"written and {name}"] = _counted(pairs(written, paragraphs))

@@ -30,6 +30,31 @@ def test_without_datasets_it_is_plain_paragraphs(monkeypatch):
     assert loaded["train"][0].labels == (Label("overcapacity", "mixed", "attributed"),)
 
 
+def test_every_column_of_every_row_is_loaded(tmp_path):
+    rows = {"train": [{"text": "a", "labels": []}, {"text": "b", "labels": [], "doc": "d"}]}
+    rows["dev"] = [{"text": "c", "labels": [], "year": 2024}]
+    for split, part in rows.items():
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), encoding="utf-8")
+    loaded = annotations.load(str(tmp_path))
+    assert loaded["train"]["doc"][:] == [None, "d"]
+    assert loaded["train"]["year"][:] == [None, None]
+    assert (loaded["dev"]["doc"][:], loaded["dev"]["year"][:]) == ([None], [2024])
+
+
+def test_a_set_of_one_file_is_one_split(tmp_path):
+    loaded = annotations.load("rules")
+    assert {split: part.num_rows for split, part in loaded.items()} == {"test": 334}
+    assert annotations.paragraphs("rules", "test") == annotations.paragraphs("rules")
+    with pytest.raises(AnnotationError, match="no split 'train' in rules; there is: test"):
+        annotations.paragraphs("rules", "train")
+    for name, split in (("mine", "train"), ("dev", "dev")):
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text('{"text": "a", "labels": []}\n', encoding="utf-8")
+        assert list(annotations.load(str(file))) == [split]
+        with pytest.raises(AnnotationError, match=f"no split 'test' in .*; there is: {split}"):
+            annotations.paragraphs(file, "test")
+
+
 @pytest.mark.parametrize("name", annotations.names())
 def test_bundled_sets_hold_together(name):
     splits = annotations.load(name)

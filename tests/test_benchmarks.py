@@ -35,6 +35,9 @@ def test_near_duplicates_are_found_within_and_against():
     assert found["written, two writers"]["near"] == 0
     assert found["written and dev"]["near"] == 2
     assert found["references, two splits"]["near"] == 1
+    assert found["references"]["near"] == 1
+    same_split = leaks.measure([], {"train": [paragraph("t", text), paragraph("u", text)]}, {"dev": []})
+    assert (same_split["references"]["near"], same_split["references, two splits"]["near"]) == (1, 0)
     assert found["references and dev"]["near"] == 2
     grouped = [paragraph("a", text, group="g"), paragraph("b", text, group="g")]
     assert leaks.measure(grouped, {}, {"dev": []})["written"]["sharing"] == 0
@@ -48,6 +51,45 @@ def test_the_data_sheet_shows_what_was_measured_last_and_it_is_not_stale():
     codebook = Codebook.load()
     assert results["codebook"] == codebook.version
     assert results["counts"] == json.loads(json.dumps(data.counts(codebook)))
+    assert data.stale(results) == [], "python -m benchmarks data --real FOLDER"
+
+
+def test_what_was_measured_on_other_labels_is_stale(tmp_path, monkeypatch):
+    now = data.files_fingerprint()
+    assert data.stale({"measured_on": {"counts": now, "leaks": "0" * 64}}) == ["leaks"]
+    own = tmp_path / "written" / "annotators" / "whole.jsonl"
+    own.parent.mkdir(parents=True)
+    monkeypatch.setattr(data, "home", lambda kind: tmp_path)
+    fingerprints = set()
+    for row in ('{"id": "1", "labels": []}\n', '{"id": "1", "labels": [{"theme": "involution"}]}\n'):
+        own.write_text(row, encoding="utf-8")
+        fingerprints.add(data.files_fingerprint())
+    assert len(fingerprints) == 2
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_the_data_is_measured_where_nothing_was_measured_before(published, tmp_path, monkeypatch):
+    measured = json.loads(data.RESULTS.read_text(encoding="utf-8"))
+    sheet = tmp_path / "README.md"
+    sheet.write_text(data.SHEET.read_text(encoding="utf-8").replace("| set | train |", "| |"), encoding="utf-8")
+    monkeypatch.setattr(data, "SHEET", sheet)
+    monkeypatch.setattr(data, "RESULTS", tmp_path / "results" / "data.json")
+    monkeypatch.setattr(data, "agreements", lambda codebook: measured["agreement"])
+    parts = ["counts", "agreement"]
+    if published:
+        (tmp_path / "articles").mkdir()
+        (tmp_path / "articles" / "a.txt").write_text("A plant.", encoding="utf-8")
+        for name in ("dev", "pool"):
+            (tmp_path / f"{name}.jsonl").write_text('{"id": "1", "text": "A plant.", "labels": []}\n', encoding="utf-8")
+        monkeypatch.setattr(data, "sources", lambda real: [real / "pool.jsonl"])
+        monkeypatch.setattr(data.leaks, "measure", lambda *given: measured["leaks"])
+        monkeypatch.setattr(data.fingerprints, "measure", lambda *given: measured["fingerprints"]["now"])
+        monkeypatch.setattr(data.curve, "measure", lambda *given: measured["curve"])
+        parts += ["leaks", "fingerprints", "curve"]
+    data.run(tmp_path if published else None)
+    assert "| set | train |" in sheet.read_text(encoding="utf-8")
+    results = json.loads(data.RESULTS.read_text(encoding="utf-8"))
+    assert results["measured_on"] == dict.fromkeys(parts, data.files_fingerprint())
 
 
 def test_the_ablation_shows_what_was_measured_last():

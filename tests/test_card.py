@@ -1,6 +1,15 @@
-"""Cards read the scores of older manifests, some of which had no interval."""
+"""Cards say what a manifest holds; they read the scores of older manifests, some of which had no interval."""
 
-from capthemes.card import interval, value
+import pytest
+
+from capthemes.card import interval, render, value
+from capthemes.codebook import Codebook
+
+FILES = {"decision.json": {"bytes": 200_000}, "weights.safetensors": {"bytes": 1_234_000}}
+
+
+def card(family: str = "linear", mistakes: str | None = None, **about) -> str:
+    return render({"name": "m", "family": family, "files": FILES, "about": about}, Codebook.load(), mistakes)
 
 
 def test_a_score_with_and_without_its_interval():
@@ -8,3 +17,32 @@ def test_a_score_with_and_without_its_interval():
     assert (interval(score), value(score)) == ("0.61 [0.50, 0.67]", 0.614)
     assert (interval(0.034), value(0.034)) == ("0.03", 0.034)
     assert interval(None) == "-"
+
+
+@pytest.mark.parametrize("family", ["linear", "ensemble"])
+def test_the_family_is_named_in_a_sentence(family):
+    assert f"\nA model of the `{family}` family for the 16 themes" in card(family)
+
+
+def test_size_is_of_all_files_and_speed_is_told_where_it_is_known():
+    assert "Its files are 1.4 MB." in card()
+    assert "core-second" not in card()
+    told = card(speed={"data": "real/dev", "per_core_second": 41_234.5})
+    assert "It labelled real/dev at about 41,000 paragraphs a core-second" in told
+
+
+def test_mistakes_are_linked_where_there_are_any():
+    assert "## Mistakes" not in card()
+    assert "[mistakes.md](mistakes.md)" in card(mistakes="mistakes.md")
+
+
+def test_a_command_with_texts_tells_what_to_do_without_them():
+    known = {"trained_on": [{"name": "d", "paragraphs": 1, "sha256": "0" * 64}], "seed": 0, "capthemes": "0.1.0"}
+    assert "leave out `--texts`" in card(**known, command="capthemes train --data d --texts t.jsonl")
+    assert "leave out" not in card(**known, command="capthemes train --data d")
+
+
+def test_versions_are_compared_by_their_themes():
+    told = card(versions={"agreement": 0.814, "pairs": 160})
+    assert "Themes of two versions of one paragraph overlap by 0.81" in told
+    assert "stances and voices are not compared" in told

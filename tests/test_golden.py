@@ -1,4 +1,4 @@
-"""Every bundled model answers as it did when its golden.json was written (python tests/golden.py)."""
+"""Every bundled model answers as it did when its golden.json was written (python tests/golden.py), and is small."""
 
 import json
 import re
@@ -18,6 +18,12 @@ def test_answers_are_the_golden_ones(name):
     for now, then in zip(found, golden, strict=True):
         assert now["labels"] == then["labels"]
         assert now["theme"] == pytest.approx(then["theme"], abs=1e-7)
+
+
+@pytest.mark.parametrize(("name", "most"), [("fast", 16_000_000), ("accurate", 60_000_000)])
+def test_a_model_is_no_larger_than_was_promised(name, most):
+    """Bytes of all files in its folder."""
+    assert sum(path.stat().st_size for path in (home("models") / name).iterdir()) <= most
 
 
 @pytest.mark.parametrize("path", sorted(home("models").glob("*/mistakes.md")), ids=lambda path: path.parent.name)

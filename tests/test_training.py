@@ -1,4 +1,6 @@
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +9,7 @@ from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.families import FAMILIES, family_class
 from capthemes.records import Label, Paragraph
+from capthemes.store import fingerprint_bytes
 from capthemes.training import gather, measure, train
 
 HELD = ["held_out.safetensors", "linear.safetensors", "model.json", "profile.safetensors"]
@@ -80,6 +83,18 @@ def test_the_card_shows_scores_signatures_and_limits(model, land_paragraphs, tmp
     assert "| gold stance | critical | supportive |" in card
     assert f"data:held-out@{capthemes.annotations.fingerprint(land_paragraphs)[:12]}" in card
     assert "## Not for" in card
+    assert re.search(r"It labelled held-out at about [1-9][\d,]* paragraphs a core-second", card)
+    row = next(line for line in card.split("## By theme, held-out\n")[1].splitlines() if line.startswith("| farmland"))
+    assert re.fullmatch(r"\| farmland \| 10 (\| \d\.\d\d \[\d\.\d\d, \d\.\d\d\] ){5}\|", row)
+
+
+def test_the_card_links_the_mistakes_that_stand_beside_it(model, tmp_path):
+    model.save(tmp_path / "land")
+    card = tmp_path / "land" / "README.md"
+    assert "mistakes.md" not in card.read_text(encoding="utf-8")
+    (tmp_path / "land" / "mistakes.md").write_text("# Ten mistakes\n", encoding="utf-8")
+    model.save(tmp_path / "land")
+    assert "[mistakes.md](mistakes.md)" in card.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
@@ -104,3 +119,20 @@ def test_sets_by_reference_need_texts_and_what_is_left_out_is_said(tmp_path):
     (tmp_path / "texts.jsonl").write_text('{"text": "nothing that is wanted"}\n')
     with pytest.raises(AnnotationError, match="no paragraphs in references/dev"):
         gather(["references/dev"], [tmp_path / "texts.jsonl"], codebook)
+    with pytest.raises(AnnotationError, match=r"no paragraphs in references/dev: .* there is no file absent\.jsonl"):
+        gather(["references/dev"], [Path("absent.jsonl")], codebook)
+
+
+def test_a_file_of_texts_that_is_not_there_leaves_out_what_needs_it(tmp_path):
+    folder, texts = tmp_path / "refs", tmp_path / "texts.jsonl"
+    folder.mkdir()
+    rows = [{"id": t, "sha256": fingerprint_bytes(t.encode()), "source": "o/r@abcdef0:a", "labels": []} for t in "ab"]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    texts.write_text('{"text": "a"}\n', encoding="utf-8")
+    sets, absent = ["starter/train", str(folder)], tmp_path / "absent.jsonl"
+    data, left_out = gather(sets, [absent], Codebook.load())
+    assert list(data) == ["starter/train"]
+    assert left_out[0] == f"{folder} is by reference and there is no file {absent}"
+    data, left_out = gather(sets, [absent, texts], Codebook.load())
+    assert [p.text for p in data[str(folder)]] == ["a"]
+    assert "1 of 2 texts found" in left_out[1]

@@ -137,3 +137,41 @@ def test_a_codebook_of_themes_alone_will_do(one_theme, tiny_encoder):
     assert found.theme.shape == (2, 1)
     assert found.stance is None
     assert found.voice is None
+
+
+def test_an_encoder_of_another_make_will_do_as_it_is(book, land_paragraphs, tmp_path):
+    """An XLM-R of two thin layers, never trained: a Unigram tokenizer that reads Chinese, <pad> at 1."""
+    import torch
+    import transformers
+
+    own = ["<s>", "<pad>", "</s>", "<unk>"]
+    pieces = [
+        *"▁abcdefghijklmnopqrstuvwxyzTAP0123456789.,，。",
+        *sorted({c for w in glossary() for c in w}),
+        "▁plant",
+        "耕地",
+    ]
+    scored = [*((piece, 0.0) for piece in own), *((piece, -3.0) for piece in dict.fromkeys(pieces)), ("<mask>", 0.0)]
+    tokenizer = transformers.XLMRobertaTokenizer(vocab=scored)
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = transformers.XLMRobertaConfig(
+        vocab_size=len(scored), pad_token_id=1, bos_token_id=0, eos_token_id=2, max_position_embeddings=258, **shape
+    )
+    torch.manual_seed(0)
+    transformers.XLMRobertaModel(config).save_pretrained(tmp_path / "encoder")
+    fitted = Transformer.fit(land_paragraphs, book, 0, encoder=str(tmp_path / "encoder"))
+    fitted.save(tmp_path)
+    loaded = Transformer.load(tmp_path, book)
+    assert loaded.tokens.tokenizer.get_vocab() == tokenizer.get_vocab()
+    assert loaded.tokens.padding == 1
+    windows, _ = loaded.tokens.windows(["第1块耕地", "plant " * 700])
+    assert loaded.tokens.tokenizer.token_to_id("耕地") in windows[0]
+    assert max(map(len, windows)) == WINDOW
+    texts = [p.text for p in land_paragraphs] + ["plant " * 700, ""]
+    by_onnx, by_torch = (
+        Transformer(book, loaded.files, engine=name).predict_proba(texts) for name in ("onnx", "torch")
+    )
+    assert by_onnx.stance.shape == (42, 2, 2)
+    for part in ("theme", "stance", "voice"):
+        assert np.allclose(getattr(by_torch, part), getattr(by_onnx, part), rtol=0, atol=1e-4)

@@ -37,8 +37,8 @@ class Difference:
 class Agreement:
     """Alpha with intervals: of each theme's presence, of all themes, of stance and voice where a theme is shared.
 
-    `confusions` counts, for "theme", "stance" and "voice", the pairs of different answers; for a theme the
-    pair is (the theme, "-").
+    `confusions` counts, for "theme", "stance" and "voice", the pairs of different answers. Themes that one gave and the
+    other did not are paired with each of those that only the other gave; a theme without such a one, with "-".
     """
 
     paragraphs: int

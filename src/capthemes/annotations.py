@@ -1,8 +1,8 @@
 """Annotated sets: labelled paragraphs by name and split, and folds that keep a document together.
 
-A set is a folder of {train,dev,test}.jsonl, or one file as "rules". Its rows have a text, or stand for a
-published one by reference: a SHA-256 and a source in its place, which `hydrate` joins with texts that the
-user brings.
+A set is a folder of {train,dev,test}.jsonl, or one file as "rules", which is all "test". Its rows have a
+text, or stand for a published one by reference: a SHA-256 and a source in its place, which `hydrate` joins
+with texts that the user brings.
 """
 
 import json
@@ -31,10 +31,11 @@ def names() -> list[str]:
 
 
 def load(name: str) -> "datasets.DatasetDict | dict[str, list[Paragraph]]":
-    """A bundled set, or a folder of {train,dev,test}.jsonl, by split.
+    """A bundled set, a folder of {train,dev,test}.jsonl, or one jsonl file, by split.
 
-    A `datasets.DatasetDict` with the columns of the files (labels as a list of structs); where the package
-    `datasets` is not installed, a dict of lists of Paragraph. Paragraphs by reference have no text yet.
+    A `datasets.DatasetDict` with all columns of the files, None where a row lacks one (labels as a list of structs);
+    where the package `datasets` is not installed, a dict of lists of Paragraph. Paragraphs by reference have no text
+    yet. A file of one's own is "train" where its name is no split's.
 
     Raises AnnotationError for an unknown name, listing the bundled ones, and for a broken row with file and line.
     """
@@ -43,10 +44,12 @@ def load(name: str) -> "datasets.DatasetDict | dict[str, list[Paragraph]]":
         import datasets
     except ImportError:
         return by_split
+    rows = {split: [_row(paragraph) for paragraph in found] for split, found in by_split.items()}
+    columns = dict.fromkeys(column for part in rows.values() for row in part for column in row)
     return datasets.DatasetDict(
         {
-            split: datasets.Dataset.from_list([_row(paragraph) for paragraph in found])
-            for split, found in by_split.items()
+            split: datasets.Dataset.from_dict({column: [row.get(column) for row in part] for column in columns})
+            for split, part in rows.items()
         }
     )
 
@@ -145,9 +148,6 @@ def folds(
 def _gather(
     source: str | Path, split: str | None, codebook: Codebook | None = None, unread: bool = False
 ) -> list[Paragraph]:
-    for path in (Path(source), home("annotations") / f"{source}.jsonl"):
-        if path.is_file():
-            return list(_read(path, codebook, unread))
     files = _files(str(source))
     if split is not None and split not in files:
         raise AnnotationError(f"no split {split!r} in {source}; there is: {', '.join(files)}")
@@ -159,12 +159,15 @@ def _by_reference(paragraph: Paragraph) -> bool:
 
 
 def _files(name: str) -> dict[str, Path]:
+    for file, split in ((Path(name), "train"), (home("annotations") / f"{name}.jsonl", "test")):
+        if file.is_file():
+            return {file.stem if file.stem in SPLITS else split: file}
     for folder in (home("annotations") / name, Path(name)):
         files = {split: folder / f"{split}.jsonl" for split in SPLITS}
         if present := {split: path for split, path in files.items() if path.is_file()}:
             return present
     raise AnnotationError(
-        f"no annotated set {name!r}; bundled: {', '.join(names())}; or give a folder with train.jsonl"
+        f"no annotated set {name!r}; bundled: {', '.join(names())}; or give a folder with train.jsonl, or a file"
     )
 
 

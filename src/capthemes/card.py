@@ -23,14 +23,17 @@ NOT_FOR = [
 ]
 
 
-def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
-    """The card's markdown: what the model is, what it was trained on, how good it is, what not to use it for."""
+def render(manifest: Mapping[str, Any], codebook: Codebook, mistakes: str | None = None) -> str:
+    """The card's markdown: what the model is, what it was trained on, how good it is, what not to use it for.
+
+    `mistakes` is the file beside the card in which mistakes were read one by one, where there is one.
+    """
     about, name = manifest["about"], manifest["name"]
     lines = [
         f"# {name}",
         "",
-        f"A `{manifest['family']}` model for the {len(codebook.names)} themes of codebook version {codebook.version}"
-        + (", their stances and voices." if codebook.stances else "."),
+        f"A model of the `{manifest['family']}` family for the {len(codebook.names)} themes of codebook version "
+        f"{codebook.version}" + (", their stances and voices." if codebook.stances else "."),
         "",
         "```python",
         "import capthemes",
@@ -39,6 +42,7 @@ def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
         "```",
         "",
     ]
+    lines += _size_and_speed(manifest)
     lines += _training(about)
     lines += _limits(about)
     scores = about.get("scores", [])
@@ -50,6 +54,9 @@ def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
             lines += [f"## By theme, {entry['data']}", "", *_by_theme(entry), ""]
         if "confusions" in held_out[0]:
             lines += ["## Confusions", "", f"On {held_out[0]['data']}.", "", *_confusions(held_out[0]), ""]
+    if mistakes is not None:
+        which = "which names the model that made them"
+        lines += ["## Mistakes", "", f"Some were read one by one: [{mistakes}]({mistakes}), {which}.", ""]
     if rules := about.get("rules"):
         lines += ["## The codebook's rules", "", *_rules(rules), ""]
     if versions := about.get("versions"):
@@ -57,13 +64,22 @@ def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
             "## One paragraph in several languages",
             "",
             f"Themes of two versions of one paragraph overlap by {versions['agreement']:.2f} (mean Dice of "
-            f"{versions['pairs']} pairs of `written`'s dev and test splits).",
+            f"{versions['pairs']} pairs of `written`'s dev and test splits); stances and voices are not compared.",
             "",
         ]
     if scores:
         lines += ["## Signatures", "", *[f"- `{entry['signature']}`" for entry in scores], ""]
     lines += [*NOT_FOR, ""]
     return "\n".join(lines)
+
+
+def _size_and_speed(manifest: Mapping[str, Any]) -> list[str]:
+    size = sum(file["bytes"] for file in manifest["files"].values())
+    lines = [f"Its files are {size / 1e6:,.1f} MB."]
+    if speed := manifest["about"].get("speed"):
+        rate = float(f"{speed['per_core_second']:.2g}")
+        lines += [f"It labelled {speed['data']} at about {rate:,.0f} paragraphs a core-second when it was trained."]
+    return [*lines, ""]
 
 
 def _training(about: Mapping[str, Any]) -> list[str]:
@@ -81,7 +97,11 @@ def _training(about: Mapping[str, Any]) -> list[str]:
             f"Trained in {minutes} minutes on {cores} cores, about {watt_hours:.0f} watt-hours at {WATTS} watts a core."
         ]
     if about.get("command"):
-        lines += [f"On data of these hashes this makes the model, its card and every figure: `{about['command']}`"]
+        made = "the model, its card and every figure but the times"
+        lines += [f"On data of these hashes this makes {made}: `{about['command']}`"]
+        if "--texts" in about["command"].split():
+            without = "sets by reference are then left out, and the figures are others"
+            lines += [f"Without those texts, leave out `--texts` and `--measure`: {without}."]
     return [*lines, ""]
 
 
@@ -156,9 +176,8 @@ def _by_theme(entry: Mapping[str, Any]) -> list[str]:
     ]
     for theme, s in entry["themes"].items():
         rows.append(
-            f"| {theme} | {s['support']} | {value(s['precision']):.2f} | {value(s['recall']):.2f} "
-            f"| {interval(s['f1'])} "
-            f"| {value(s['average_precision']):.2f} | {value(s['ece']):.2f} |"
+            f"| {theme} | {s['support']} | {interval(s['precision'])} | {interval(s['recall'])} | {interval(s['f1'])} "
+            f"| {interval(s['average_precision'])} | {interval(s['ece'])} |"
         )
     return rows
 

@@ -17,7 +17,7 @@ from capthemes.evidence import explain
 from capthemes.families import family_class
 from capthemes.families.base import Family
 from capthemes.guarantee import HeldOut, sure
-from capthemes.manifest import CARD, CODEBOOK, FORMAT, LARGEST, MANIFEST, PLAIN_NAME, UNREAD
+from capthemes.manifest import CARD, CODEBOOK, FORMAT, LARGEST, MANIFEST, MISTAKES, PLAIN_NAME, UNREAD
 from capthemes.records import Label, Paragraph, Predictions, Probabilities
 from capthemes.store import home, write_text
 from capthemes.untrusted import read_bytes
@@ -134,7 +134,8 @@ class Model:
             if self.codebook != Codebook.load():
                 write_text(fresh / CODEBOOK, self.codebook.text)
             content = self._manifest(fresh)
-            write_text(fresh / CARD, card.render(content, self.codebook))
+            mistakes = MISTAKES if (folder / MISTAKES).is_file() else None
+            write_text(fresh / CARD, card.render(content, self.codebook, mistakes))
             write_text(fresh / MANIFEST, manifest.rendered(content))
             folder.mkdir(exist_ok=True)
             (folder / MANIFEST).unlink(missing_ok=True)  # without it nobody takes the folder for a model
