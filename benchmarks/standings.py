@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from benchmarks.quality import LANGUAGES, PEERS, RESULTS, data_now, measure
 from benchmarks.sheet import filled
 from capthemes.codebook import Codebook
-from capthemes.comparison import compared, holm
+from capthemes.comparison import Difference, compared, holm
 from capthemes.metrics import Score
 from capthemes.outcomes import f1
 
@@ -127,33 +128,40 @@ def _leads(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     tested = {data: _tested(found, ours, peers, data) for data in columns}
     yield f"| `{ours}` less | {' | '.join(columns)} |"
     yield "|---" * (len(columns) + 1) + "|"
-    for place, name in enumerate(peers):
-        cells = []
-        for data in columns:
-            value, low, high, p = tested[data][place]
-            cells.append(f"{value:+.2f} [{low:+.2f}, {high:+.2f}], p {'< 0.001' if p < 0.001 else f'{p:.3f}'}")
+    for name in peers:
+        cells = [_lead(tested[data].get(name)) for data in columns]
         yield f"| {found[name]['title']} | {' | '.join(cells)} |"
-    behind = [
-        f"{found[name]['title']} on {data}"
-        for data in columns
-        for name, (_, low, *_) in zip(peers, tested[data], strict=True)
-        if low <= 0
-    ]
+    behind = [f"{found[name]['title']} on {data}" for data in columns for name, d in tested[data].items() if d.low <= 0]
     yield ""
-    yield (
-        f"The difference's interval is not above zero against: {'; '.join(behind)}."
-        if behind
-        else "Every difference's interval is above zero."
-    )
+    if behind:
+        yield f"The difference's interval is not above zero against: {'; '.join(behind)}."
+    elif any(tested.values()):
+        yield "Every difference's interval is above zero."
+    if untold := [found[name]["title"] for name in peers if any(name not in tested[data] for data in columns)]:
+        yield f"A dash: not scored on the same paragraphs as `{ours}` ({', '.join(untold)})."
 
 
-def _tested(found: dict[str, Any], ours: str, peers: list[str], data: str) -> list[tuple[float, float, float, float]]:
-    sums = {name: np.array(found[name]["counts"][data], dtype=float) for name in (ours, *peers)}
-    same = [name for name in peers if sums[name].shape == sums[ours].shape]
-    if same != peers:
-        raise ValueError(f"{set(peers) - set(same)} was scored on other documents of {data}; measure it anew")
-    tested = [compared(np.stack([sums[name], sums[ours]]), f1) for name in peers]
-    return [(d.value, d.low, d.high, float(p)) for d, p in zip(tested, holm([d.p for d in tested]), strict=True)]
+def _lead(found: Difference | None) -> str:
+    if found is None:
+        return "-"
+    p = "< 0.001" if found.corrected < 0.001 else f"{found.corrected:.3f}"
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}], p {p}"
+
+
+def _tested(found: dict[str, dict[str, Any]], ours: str, peers: list[str], data: str) -> dict[str, Difference]:
+    """Peer -> ours less it, of those that were scored on the very same documents, when the sets were the same."""
+    told = {name: found[name]["counts"].get(data) for name in (ours, *peers)}
+    sums = {name: np.array(counts, dtype=float) for name, counts in told.items() if counts}
+    same = [
+        name
+        for name in peers
+        if found[name]["data"] == found[ours]["data"]
+        and {name, ours} <= sums.keys()
+        and len(sums[name]) == len(sums[ours])
+    ]
+    plain = [compared(np.stack([sums[name], sums[ours]]), f1) for name in same]
+    corrected = holm([d.p for d in plain])
+    return {name: replace(d, corrected=float(p)) for name, d, p in zip(same, plain, corrected, strict=True)}
 
 
 def _settings(found: dict[str, dict[str, Any]]) -> Iterator[str]:

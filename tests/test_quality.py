@@ -124,6 +124,25 @@ def test_an_nli_model_that_is_not_there_is_told_of():
         quality.Peer.load(quality.PEERS / "nli").fit([], {"encoder": None})
 
 
+def result(data, counts, value):
+    """What the table of leads reads of a result, alike for all sets."""
+    names = [f"{name}, {language}" for name in standings.REAL for language in quality.LANGUAGES]
+    return {"title": value, "data": data, "counts": dict.fromkeys(names, counts)}
+
+
+def test_leads_are_of_results_on_the_same_sets():
+    ours, theirs = [[2, 0, 0]] * 20, [[1, 1, 1]] * 20
+    found = {"fast": result("new", ours, "Fast"), "same": result("new", theirs, "Same")}
+    alone = list(standings._leads(found))
+    cell = "+0.50 [+0.50, +0.50], p < 0.001"
+    assert f"| Same | {' | '.join([cell] * 4)} |" in alone
+    found |= {"old": result("old", theirs, "Old"), "fewer": result("new", theirs[:9], "Fewer")}
+    lines = list(standings._leads(found))
+    assert lines[:3] == alone[:3]  # and Holm's correction counts none of the others
+    assert lines[3:5] == ["| Old | - | - | - | - |", "| Fewer | - | - | - | - |"]
+    assert lines[-1] == "A dash: not scored on the same paragraphs as `fast` (Old, Fewer)."
+
+
 def test_the_tables_show_what_was_measured_last():
     sheet = standings.SHEET.read_text(encoding="utf-8")
     assert standings.rendered(sheet) == sheet, "python -m benchmarks quality"
