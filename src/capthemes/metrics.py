@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capthemes.outcomes import f1, outcomes
-from capthemes.records import Array, Paragraph, Probabilities, label_indices, read_matrix, theme_matrix, unit
+from capthemes.records import Array, Paragraph, Probabilities, as_read, label_indices, read_matrix, theme_matrix, unit
 
 RESAMPLES = 1000
 BINS = 10  # of probability, for the calibration error
@@ -104,8 +104,7 @@ def evaluate(
     """
     names = probabilities.themes if probabilities else tuple(themes or _occurring(gold, decided))
     read, weights = read_matrix(gold, names), _weights(gold, seed)
-    scored = [names if (of := p.meta.get("read")) is None else of for p in gold]
-    gold, decided = ([p.only(of) for p, of in zip(side, scored, strict=True)] for side in (gold, decided))
+    gold, decided = (as_read(gold, side, names) for side in (gold, decided))
     told = frozenset(p for p in ("stance", "voice") if probabilities and getattr(probabilities, p) is not None)
     counted = outcomes(gold, decided, names, told)
     drawn = _drawn(weights, counted.themes)
