@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capthemes.metrics import resamples
-from capthemes.outcomes import Outcomes, f1, outcomes
+from capthemes.outcomes import Outcomes, f1, macro_f1, outcomes
 from capthemes.records import Array, Paragraph, as_read, unit
 
 PERMUTATIONS = 10_000
@@ -67,7 +67,7 @@ def compared(sums: Array, statistic: Statistic, seed: int = 0, permutations: int
     scored_a, scored_b = (statistic(side.sum(axis=0)[None])[0] for side in (a, b))
     weights = resamples(count, seed)
     resampled = statistic(weights @ b) - statistic(weights @ a)
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
     exchanged = _exchanged(b - a, permutations, seed)
     permuted = statistic(b.sum(axis=0) - exchanged) - statistic(a.sum(axis=0) + exchanged)
     observed = scored_b - scored_a
@@ -105,7 +105,7 @@ def statistics(
     if len(present):
         found["theme macro-F1"] = (
             lambda t: t.themes[:, present].reshape(len(t.themes), -1),
-            lambda sums: f1(sums.reshape(*sums.shape[:-1], -1, 3)).mean(axis=-1),
+            lambda sums: macro_f1(sums.reshape(*sums.shape[:-1], -1, 3)),
         )
     if a.stance is not None and b.stance is not None:
         found["theme and stance, F1"] = (lambda t: _told(t.stance), f1)
