@@ -44,7 +44,8 @@ def test_slices_hold_the_rows_of_their_kind():
         Paragraph(str(i), "word " * (30 + 5 * i), (), {"lang": lang, "register": "news", "year": 2018 + i // 20})
         for i, lang in enumerate(["en"] * 20 + ["en-mt"] * 20)
     ]
-    found = slices(gold, least=10)
+    found, small = slices(gold, least=10)
+    assert small == 1
     assert found["language: en-mt"] == found["translation: machine"] == list(range(20, 40))
     assert found["length: 2. 60 to 120"] == list(range(6, 18))
     assert found["length: 3. from 120"] == list(range(18, 40))
@@ -54,7 +55,7 @@ def test_slices_hold_the_rows_of_their_kind():
         replace(p, meta={"lang": "en", "year": year})
         for p, year in zip(gold, [2018, 2020, None, "x"] * 10, strict=True)
     ]
-    assert {name: len(rows) for name, rows in slices(gold, least=10).items() if name.startswith("year")} == {
+    assert {name: len(rows) for name, rows in slices(gold, least=10)[0].items() if name.startswith("year")} == {
         "year: 2015-2019": 10,
         "year: 2020-2024": 10,
         "year: unknown": 20,

@@ -38,14 +38,16 @@ class Scored:
 class Report:
     """All scores of one answerer on one set: `slices` has "all" first, then "language: zh" and its like.
 
-    `standing` has, for the answerer and for each annotator of the set, the micro-F1 of themes against each other
-    annotator's own labels; it is empty where the set has no annotators' labels.
+    `small_slices` counts those that have too few paragraphs to be scored. `standing` has, for the answerer and for
+    each annotator of the set, the micro-F1 of themes against each other annotator's own labels; it is empty where the
+    set has no annotators' labels.
     """
 
     name: str
     data: str
     slices: Mapping[str, Scored]
     standing: Mapping[str, Mapping[str, Score]]
+    small_slices: int = 0
 
     @property
     def evaluation(self) -> Evaluation:
@@ -140,9 +142,10 @@ def report(
     """The scores of one answerer on labelled paragraphs, whose name in signatures is `data`."""
     answers, book = who.ask(gold), who.codebook
     scored = {ALL: _scored(answers, gold, data, book, seed)}
-    for name, rows in slices(gold).items():
+    parts, small = slices(gold)
+    for name, rows in parts.items():
         scored[name] = _scored(_some(answers, rows), [gold[row] for row in rows], f"{data}, {name}", book, seed)
-    return Report(answers.name, data, scored, standing(answers, gold, by_annotator or {}, book, seed))
+    return Report(answers.name, data, scored, standing(answers, gold, by_annotator or {}, book, seed), small)
 
 
 def standing(
