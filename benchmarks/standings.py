@@ -197,10 +197,10 @@ def _settings(found: dict[str, dict[str, Any]]) -> Iterator[str]:
 def _searched(result: dict[str, Any]) -> Iterator[str]:
     """What was searched, on how much, what was best, and what was fixed."""
     rows = [row["settings"] for row in result["searched"]]
-    values = {key: list(dict.fromkeys(row[key] for row in rows)) for key in result["settings"] if rows}
+    values = {key: list(dict.fromkeys(str(row[key]) for row in rows)) for key in result["settings"] if rows}
     searched = {key: tried for key, tried in values.items() if len(tried) > 1}
     if searched:
-        grid = "; ".join(f"{key} {', '.join(map(str, tried))}" for key, tried in searched.items())
+        grid = "; ".join(f"{key} {', '.join(tried)}" for key, tried in searched.items())
         most = f", on at most {result['search_on']:,} paragraphs" if result.get("search_on") else ""
         yield f"Searched: {grid}{most}."
         best = [f"{key} {result['settings'][key]}" for key in searched]

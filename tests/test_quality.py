@@ -209,10 +209,10 @@ def test_the_sheet_says_what_was_searched_and_what_is_stale():
     for name, told in (("fast@000000000000", True), (standings.shipped_id("fast"), False), ("other@0", False)):
         assert standings._changed("elsewhere", {"model": name}) == told
     assert standings.shipped_id("fast") == capthemes.load("fast").id
-    tried = [{"settings": {"C": c, "pairs": 4}} for c in (3, 30)]
-    searched = {"title": "T", "what": "W.", "settings": {"C": 30, "pairs": 4}, "searched": tried, "search_on": 1500}
+    tried = [{"settings": {"C": c, "pairs": [4]}} for c in (3, 30)]
+    searched = {"title": "T", "what": "W.", "settings": {"C": 30, "pairs": [4]}, "searched": tried, "search_on": 1500}
     assert list(standings._settings({"t": searched})) == [
-        "- T: W. Searched: C 3, 30, on at most 1,500 paragraphs. Best: C 30. Fixed: pairs 4."
+        "- T: W. Searched: C 3, 30, on at most 1,500 paragraphs. Best: C 30. Fixed: pairs [4]."
     ]
 
 
