@@ -72,7 +72,13 @@ def main() -> None:
         standings.run,
         real=REAL,
         only={"nargs": "+", "default": [], "metavar": "PEER", "help": "the peers to measure; the rest stay"},
-        peer={"nargs": "+", "type": Path, "default": [], "metavar": "FOLDER", "help": "peers that stand elsewhere"},
+        peer={
+            "nargs": "+",
+            "type": Path,
+            "default": [],
+            "metavar": "FOLDER",
+            "help": "only these, which stand elsewhere",
+        },
         nli={"metavar": "MODEL", "help": "a language-inference model: a folder or a Hub name"},
     )
     reduced = {"action": "store_true", "help": "a small pool and two seeds"}

@@ -16,15 +16,16 @@ import yaml
 from benchmarks.heads import AbsentError
 from benchmarks.sheet import sources
 from capthemes import annotations
-from capthemes.answers import Answers, labels_of
+from capthemes.answers import Answers, answerer
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
+from capthemes.errors import InputError
 from capthemes.evaluation import decided
 from capthemes.metrics import Evaluation, evaluate
 from capthemes.model import Model
 from capthemes.outcomes import outcomes
 from capthemes.records import Paragraph, Predictions, Probabilities, unit
-from capthemes.store import fingerprint_bytes, home
+from capthemes.store import fingerprint_bytes, fingerprint_file, home
 from capthemes.text import script
 from capthemes.training import cross_fitted
 
@@ -44,7 +45,8 @@ class Peer:
     """What is benchmarked: `fit(training, settings)` gives a function from texts to probabilities or labels, or a Model
 
     `grid` has the values searched of each setting, `fixed` those that are not; `search_on` caps the paragraphs that
-    the search reads; `learns` is whether it is trained, beyond its settings and decision.
+    the search reads; `learns` is whether it is trained, beyond its settings and decision; `version` is the
+    fingerprint of its folder.
     """
 
     name: str
@@ -55,12 +57,15 @@ class Peer:
     fixed: Mapping[str, Any]
     search_on: int | None = None
     learns: bool = True
+    version: str = ""
 
     @classmethod
     def load(cls, folder: Path) -> "Peer":
+        folder = folder.resolve()
         told = yaml.safe_load((folder / "peer.yaml").read_text(encoding="utf-8"))
-        spec = importlib.util.spec_from_file_location(f"peer_{folder.name}", folder / "peer.py")
-        if spec is None or spec.loader is None:
+        code = folder / "peer.py"
+        spec = importlib.util.spec_from_file_location(f"peer_{folder.name}", code)
+        if spec is None or spec.loader is None or not code.is_file():
             raise AbsentError(f"{folder}: no peer.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -73,6 +78,7 @@ class Peer:
             told.get("fixed", {}),
             told.get("search_on"),
             told.get("learns", True),
+            folder_now(folder),
         )
 
     def settings(self) -> Iterator[dict[str, Any]]:
@@ -90,13 +96,14 @@ class Data:
 
     @classmethod
     def gather(cls, real: Path) -> "Data":
+        """With the labelled `dev.jsonl` of the folder where it has one."""
         split = {name: annotations.hydrate(sources(real), split=name).paragraphs for name in annotations.SPLITS}
         written = {name: annotations.paragraphs("written", name) for name in annotations.SPLITS}
         return cls(
             [*split["train"], *written["train"]],
             [*split["dev"], *written["dev"]],
             {
-                "real/dev": annotations.paragraphs(real / "dev.jsonl"),
+                **({"real/dev": annotations.paragraphs(dev)} if (dev := real / "dev.jsonl").is_file() else {}),
                 "references/test": split["test"],
                 "written/test": written["test"],
             },
@@ -105,10 +112,9 @@ class Data:
 
 def measure(real: Path, only: Sequence[str], extra: Sequence[Path], nli: str | None) -> None:
     """Measure the peers named, or all, and keep a JSON of each; one that cannot be run here is told of and skipped."""
+    folders = chosen(only, extra)
     data = Data.gather(real)
-    for folder in [*sorted(PEERS.iterdir()), *extra]:
-        if not (folder / "peer.yaml").is_file() or (only and folder.name not in only):
-            continue
+    for folder in folders:
         try:
             peer = Peer.load(folder)
             if peer.name == "nli":
@@ -123,19 +129,42 @@ def measure(real: Path, only: Sequence[str], extra: Sequence[Path], nli: str | N
         print(f"{peer.name}: {json.dumps(f1)}", flush=True)
 
 
+def chosen(only: Sequence[str], extra: Sequence[Path]) -> list[Path]:
+    """The folders of the peers of benchmarks/peers named in `only`, and of those that stand elsewhere; else all.
+
+    Raises InputError for a name that none bears, and a folder that holds none.
+    """
+    here = {path.parent.name: path.parent for path in sorted(PEERS.glob("*/peer.yaml"))}
+    elsewhere = {folder.resolve().name: folder.resolve() for folder in extra}
+    if wrong := next((folder for folder in elsewhere.values() if not (folder / "peer.yaml").is_file()), None):
+        raise InputError(f"{wrong}: no peer.yaml; a peer is a folder with peer.yaml and peer.py")
+    known = here | elsewhere
+    if unknown := sorted(set(only) - known.keys()):
+        raise InputError(f"no peer {unknown[0]!r}; there are: {', '.join(known)}; --peer FOLDER brings another")
+    return [known[name] for name in (dict.fromkeys([*only, *elsewhere]) or here)]
+
+
+def folder_now(folder: Path) -> str:
+    """A fingerprint of the files of a peer's folder, by which results of another version of it are told."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    return fingerprint_bytes(json.dumps([[path.name, fingerprint_file(path)] for path in files]).encode())[:12]
+
+
 def measured(peer: Peer, data: Data) -> dict[str, Any]:
     """Search the settings, train on all with the best, fit the decision on dev, and score."""
     searched = _searched(peer, data.training)
     chosen = max(searched, key=lambda row: row["micro_f1"])["settings"] if searched else dict(peer.fixed)
     began = time.perf_counter()
     fitted = peer.fit(data.training, chosen)
-    ask, trained = _decided(fitted, data.dev), time.perf_counter() - began
+    ask, trained = _decided(peer, fitted, data.dev), time.perf_counter() - began
     result: dict[str, Any] = {
         "title": peer.title,
         "what": peer.what,
         "data": data_now(),
+        "peer": peer.version,
         "settings": chosen,
         "searched": searched,
+        "search_on": peer.search_on,
         "trained_on": len(data.training) if peer.learns else 0,
         "seconds": round(trained, 1),
         "cores": os.cpu_count(),
@@ -146,7 +175,7 @@ def measured(peer: Peer, data: Data) -> dict[str, Any]:
     details, spent = {}, 0.0
     for name, gold in data.scored.items():
         began = time.process_time()  # of all threads: what else the machine does counts little
-        answers = ask([p.text for p in gold])
+        answers = ask(gold)
         spent += time.process_time() - began
         for subset, rows in _subsets(name, gold).items():
             part = [gold[row] for row in rows]
@@ -185,29 +214,43 @@ def _searched(peer: Peer, training: Sequence[Paragraph]) -> list[dict[str, Any]]
     ours, gold = [training[row] for row in rows], [training[row] for row in held_out]
     found = []
     for setting in settings:
-        answer = peer.fit(ours, setting)([p.text for p in gold])  # type: ignore[operator] # no Model has settings
-        scores = cross_fitted(answer, gold, SEED)
+        scores = _unseen(peer, peer.fit(ours, setting), gold)
         found.append({"settings": setting, "micro_f1": round(scores.micro_f1.value, 4)})
         print(f"  {peer.name} {json.dumps(found[-1])}", flush=True)
     return found
 
 
-def _decided(fitted: Predict | Model, dev: Sequence[Paragraph]) -> Callable[[list[str]], Answers]:
-    """From texts to answers: a Model decides by itself, labels are taken as they are, probabilities get a decision."""
+def _unseen(peer: Peer, fitted: Predict | Model, gold: Sequence[Paragraph]) -> Evaluation:
+    """Scores on paragraphs that nothing was fitted on; probabilities are decided fold by fold."""
+    said = None if isinstance(fitted, Model) else _said(peer, fitted, gold)
+    if isinstance(said, Probabilities):
+        return cross_fitted(said, gold, SEED)
+    found = decided(gold, answerer(fitted, name=peer.name).ask(gold).labels)
+    return evaluate(gold, None, found, SEED, Codebook.load().names)
+
+
+def _decided(peer: Peer, fitted: Predict | Model, dev: Sequence[Paragraph]) -> Callable[[Sequence[Paragraph]], Answers]:
+    """Who is asked: a Model decides by itself, labels are taken as they are, probabilities get a decision."""
     if isinstance(fitted, Model):
-        model = fitted
-        model.predict([p.text for p in dev[:WARM]])
-        return lambda texts: _answers(model.predict(texts))
-    sample = fitted([p.text for p in dev])
+        fitted.predict([p.text for p in dev[:WARM]])
+        return answerer(fitted).ask
+    sample = _said(peer, fitted, dev)
     if not isinstance(sample, Probabilities):
-        book = Codebook.load()
-        return lambda texts: Answers("", [labels_of(answer, book, "an answer") for answer in fitted(texts)])
+        return answerer(fitted, name=peer.name).ask
     decision = Decision.fit(sample, dev)
-    return lambda texts: _answers(Predictions(decision.calibrate(fitted(texts)), decision))
+
+    def ask(gold: Sequence[Paragraph]) -> Answers:
+        found = Predictions(_said(peer, fitted, gold), decision)
+        return Answers(peer.name, list(found), found.probabilities)
+
+    return ask
 
 
-def _answers(found: Predictions) -> Answers:
-    return Answers("", list(found), found.probabilities)
+def _said(peer: Peer, fitted: Predict, gold: Sequence[Paragraph]) -> Any:
+    answer = fitted([p.text for p in gold])
+    if len(answer) != len(gold):
+        raise InputError(f"{peer.name} answers {len(answer)} for {len(gold)} texts; it must give one for each")
+    return answer
 
 
 def _subsets(name: str, gold: Sequence[Paragraph]) -> dict[str, list[int]]:

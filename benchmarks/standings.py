@@ -3,17 +3,23 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.quality import LANGUAGES, PEERS, RESULTS, data_now, measure
+from benchmarks.quality import LANGUAGES, PEERS, RESULTS, data_now, folder_now, measure
 from benchmarks.sheet import filled
 from capthemes.codebook import Codebook
-from capthemes.comparison import compared, holm
+from capthemes.comparison import Difference, compared, holm
+from capthemes.errors import InputError
+from capthemes.manifest import fingerprint as fingerprint_of
+from capthemes.manifest import read_manifest
 from capthemes.metrics import Score
+from capthemes.model import names
 from capthemes.outcomes import f1
+from capthemes.store import home
 
 ROOT = Path(__file__).parents[1]
 SHEET = ROOT / "benchmarks" / "README.md"
@@ -40,6 +46,8 @@ def run(real: Path | None, only: Sequence[str] = (), peer: Sequence[Path] = (), 
     """Measure the peers named, or all, and render. Without published text, what was measured is rendered anew."""
     if real is not None:
         measure(real, only, peer, nli)
+    elif only or peer:
+        raise InputError("--only and --peer measure, which takes published texts; add --real FOLDER")
     render()
 
 
@@ -68,7 +76,7 @@ def draw() -> None:
     PLOTS.mkdir(exist_ok=True)
     found, data = results(), "references/test"
     shown = {found[name]["title"].replace("`", ""): found[name] for name in SHOWN if name in found}
-    names = plots.theme_names(Codebook.load())
+    themes = plots.theme_names(Codebook.load())
     by_theme = {t: {k: (n, Score(**s)) for k, (n, s) in r["themes"][data].items()} for t, r in shown.items()}
     said = {title: r["reliability"][data] for title, r in shown.items() if r["reliability"][data]}
     stances = {title: r["stances"][data] for title, r in shown.items() if r["stances"][data]}
@@ -78,7 +86,7 @@ def draw() -> None:
     for row in json.loads(CURVE.read_text(encoding="utf-8"))["curve"]:
         curve.setdefault(row["trained_on"], []).append((row["paragraphs"], row["micro_f1"]))
     figures = {
-        "themes": plots.forest(by_theme, names),
+        "themes": plots.forest(by_theme, themes),
         "reliability": plots.reliability(said),
         "stances": plots.confusions(stances, list(Codebook.load().stances)),
         "speed": plots.speed(paces, f"theme micro-F1, {data}", "of one core"),
@@ -97,10 +105,11 @@ def _scores(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield f"| | {' | '.join([*COLUMNS.values(), *last])} |"
     yield "|---" * (len(COLUMNS) + 4) + "|"
     now = data_now()
-    for result in found.values():
+    for name, result in found.items():
         end = result["scores"]["references/test"]["theme_stance_f1"]
-        cells = [str(_score(result, data, "micro_f1")) for data in COLUMNS]
-        cells += [str(Score(**end)) if end else "-", _pace(result), _trained_on(result, now)]
+        scored = result["scores"]
+        cells = [str(_score(result, data, "micro_f1")) if data in scored else "-" for data in COLUMNS]
+        cells += [str(Score(**end)) if end else "-", _pace(result), _trained_on(name, result, now)]
         yield f"| {result['title']} | {' | '.join(cells)} |"
     missing = [f"`{path.parent.name}`" for path in sorted(PEERS.glob("*/peer.yaml")) if path.parent.name not in found]
     if missing:
@@ -112,9 +121,26 @@ def _pace(result: dict[str, Any]) -> str:
     return f"{result['per_core_second']:,.0f}" if "per_core_second" in result else "-"
 
 
-def _trained_on(result: dict[str, Any], now: str) -> str:
-    count = f"{result['trained_on']:,}" if result["trained_on"] else "none"
-    return count if result["data"] == now else f"{count}, before the sets changed"
+def _trained_on(name: str, result: dict[str, Any], now: str) -> str:
+    told = [f"{result['trained_on']:,}" if result["trained_on"] else "none"]
+    if result["data"] != now:
+        told.append("before the sets changed")
+    if _changed(name, result):
+        told.append("measured with another version")
+    return ", ".join(told)
+
+
+def _changed(name: str, result: dict[str, Any]) -> bool:
+    """Whether the peer's folder, or the bundled model that it loads, is not what was measured."""
+    folder, model = PEERS / name, result.get("model")
+    if model and (shipped := model.partition("@")[0]) in names() and model != shipped_id(shipped):
+        return True
+    return folder.is_dir() and result.get("peer", folder_now(folder)) != folder_now(folder)
+
+
+def shipped_id(name: str) -> str:
+    """What a bundled model is called with its fingerprint."""
+    return f"{name}@{fingerprint_of(read_manifest(home('models') / name))[:12]}"
 
 
 def _leads(found: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -127,37 +153,57 @@ def _leads(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     tested = {data: _tested(found, ours, peers, data) for data in columns}
     yield f"| `{ours}` less | {' | '.join(columns)} |"
     yield "|---" * (len(columns) + 1) + "|"
-    for place, name in enumerate(peers):
-        cells = []
-        for data in columns:
-            value, low, high, p = tested[data][place]
-            cells.append(f"{value:+.2f} [{low:+.2f}, {high:+.2f}], p {'< 0.001' if p < 0.001 else f'{p:.3f}'}")
+    for name in peers:
+        cells = [_lead(tested[data].get(name)) for data in columns]
         yield f"| {found[name]['title']} | {' | '.join(cells)} |"
-    behind = [
-        f"{found[name]['title']} on {data}"
-        for data in columns
-        for name, (_, low, *_) in zip(peers, tested[data], strict=True)
-        if low <= 0
-    ]
+    behind = [f"{found[name]['title']} on {data}" for data in columns for name, d in tested[data].items() if d.low <= 0]
     yield ""
-    yield (
-        f"The difference's interval is not above zero against: {'; '.join(behind)}."
-        if behind
-        else "Every difference's interval is above zero."
-    )
+    if behind:
+        yield f"The difference's interval is not above zero against: {'; '.join(behind)}."
+    elif any(tested.values()):
+        yield "Every difference's interval is above zero."
+    if untold := [found[name]["title"] for name in peers if any(name not in tested[data] for data in columns)]:
+        yield f"A dash: not scored on the same paragraphs as `{ours}` ({', '.join(untold)})."
 
 
-def _tested(found: dict[str, Any], ours: str, peers: list[str], data: str) -> list[tuple[float, float, float, float]]:
-    sums = {name: np.array(found[name]["counts"][data], dtype=float) for name in (ours, *peers)}
-    same = [name for name in peers if sums[name].shape == sums[ours].shape]
-    if same != peers:
-        raise ValueError(f"{set(peers) - set(same)} was scored on other documents of {data}; measure it anew")
-    tested = [compared(np.stack([sums[name], sums[ours]]), f1) for name in peers]
-    return [(d.value, d.low, d.high, float(p)) for d, p in zip(tested, holm([d.p for d in tested]), strict=True)]
+def _lead(found: Difference | None) -> str:
+    if found is None:
+        return "-"
+    p = "< 0.001" if found.corrected < 0.001 else f"{found.corrected:.3f}"
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}], p {p}"
+
+
+def _tested(found: dict[str, dict[str, Any]], ours: str, peers: list[str], data: str) -> dict[str, Difference]:
+    """Peer -> ours less it, of those that were scored on the very same documents, when the sets were the same."""
+    told = {name: found[name]["counts"].get(data) for name in (ours, *peers)}
+    sums = {name: np.array(counts, dtype=float) for name, counts in told.items() if counts}
+    same = [
+        name
+        for name in peers
+        if found[name]["data"] == found[ours]["data"]
+        and {name, ours} <= sums.keys()
+        and len(sums[name]) == len(sums[ours])
+    ]
+    plain = [compared(np.stack([sums[name], sums[ours]]), f1) for name in same]
+    corrected = holm([d.p for d in plain])
+    return {name: replace(d, corrected=float(p)) for name, d, p in zip(same, plain, corrected, strict=True)}
 
 
 def _settings(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     for result in found.values():
-        tried = f" Best of {len(result['searched'])}: " if result["searched"] else " " if result["settings"] else ""
-        chosen = ", ".join(f"{key} {value}" for key, value in result["settings"].items())
-        yield f"- {result['title']}: {result['what']}{tried}{chosen}{'.' if tried else ''}"
+        yield " ".join([f"- {result['title']}: {result['what']}", *_searched(result)])
+
+
+def _searched(result: dict[str, Any]) -> Iterator[str]:
+    """What was searched, on how much, what was best, and what was fixed."""
+    rows = [row["settings"] for row in result["searched"]]
+    values = {key: list(dict.fromkeys(str(row[key]) for row in rows)) for key in result["settings"] if rows}
+    searched = {key: tried for key, tried in values.items() if len(tried) > 1}
+    if searched:
+        grid = "; ".join(f"{key} {', '.join(tried)}" for key, tried in searched.items())
+        most = f", on at most {result['search_on']:,} paragraphs" if result.get("search_on") else ""
+        yield f"Searched: {grid}{most}."
+        best = [f"{key} {result['settings'][key]}" for key in searched]
+        yield f"Best: {', '.join(best)}."
+    if fixed := [f"{key} {value}" for key, value in result["settings"].items() if key not in searched]:
+        yield f"Fixed: {', '.join(fixed)}."

@@ -45,6 +45,7 @@ def test_a_function_may_answer_with_probabilities(book, land_paragraphs):
     [
         ([["farmland"]], "answers 1 for 2 texts"),
         (7, "answers a int for 2 texts"),
+        (Probabilities(("farmland",), (), (), np.ones((1, 1))), "answers 1 for 2 texts"),
         (["farmland", "farmland"], "text 0: 'farmland' is no list of labels"),
         ([["weather"], []], "text 0: label .* has no theme of the codebook"),
         ([[], ["farmland", "farmland"]], "text 1: a theme stands twice"),
@@ -77,6 +78,50 @@ def test_a_fitted_estimator(book, land_paragraphs, options):
     assert report.evaluation.average_precision.value > 0.9
 
 
+def alphabetical(gold):
+    """Themes as scikit-learn orders them, which is not the codebook's order, and the indicator matrix of `gold`."""
+    names = ["farmland", "industrial_land"]
+    return names, np.array([[int(any(x.theme == name for x in p.labels)) for name in names] for p in gold])
+
+
+def test_columns_that_bear_the_themes_names_are_read_by_them(book, land_paragraphs):
+    import pandas
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    from capthemes.sklearn import ThemeClassifier
+
+    texts = [p.text for p in land_paragraphs]
+    names, Y = alphabetical(land_paragraphs)
+    fitted = ThemeClassifier().fit(texts, pandas.DataFrame(Y, columns=names))
+    assert capthemes.evaluate(fitted, land_paragraphs, codebook=book).evaluation.micro_f1.value == 1
+    classes = [p.labels[0].theme if p.labels else "none" for p in land_paragraphs]
+    one_each = make_pipeline(TfidfVectorizer(), LogisticRegression(C=100)).fit(texts, classes)
+    found = capthemes.evaluate(one_each, land_paragraphs, codebook=book).evaluation
+    assert found.micro_f1.value == 1
+    assert found.average_precision.value == 1
+
+
+def test_an_estimator_that_has_predict_alone(book, land_paragraphs):
+    from scipy.sparse import csr_matrix
+
+    class Knows:
+        def __init__(self, answer):
+            self.predict = lambda texts: answer
+
+    names, Y = alphabetical(land_paragraphs)
+    wanted = [{x.theme for x in p.labels} for p in land_paragraphs]
+    classes = np.array([p.labels[0].theme if p.labels else "none" for p in land_paragraphs])
+    named = Knows(Y)
+    named.classes_ = np.array(names)
+    for who in (Knows(Y[:, ::-1]), Knows(csr_matrix(Y[:, ::-1])), named, Knows(classes), Knows([*map(list, wanted)])):
+        assert [{x.theme for x in row} for row in labels(who, land_paragraphs, book)] == wanted
+    assert answerer(named, book).name == "Knows"
+    with pytest.raises(InputError, match=r"predict answers \(40, 1\) for 40 texts and 2 themes"):
+        labels(Knows(Y[:, :1]), land_paragraphs, book)
+
+
 def written(path: Path, rows) -> str:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n", encoding="utf-8")
     return str(path)
@@ -107,6 +152,12 @@ def test_a_file_of_predictions_in_any_order(tmp_path, book, land_paragraphs):
 def test_a_file_that_does_not_fit(tmp_path, book, land_paragraphs, rows, message):
     with pytest.raises((InputError, AnnotationError), match=message):
         answerer(written(tmp_path / "p.jsonl", rows), book).ask(land_paragraphs[:2])
+
+
+def test_a_file_of_predictions_in_another_encoding(tmp_path, book, land_paragraphs):
+    (tmp_path / "p.jsonl").write_bytes('{"id": "p0", "labels": []}\n{"id": "甲", "labels": []}\n'.encode("gb18030"))
+    with pytest.raises(InputError, match=r"p.jsonl:2: not UTF-8 at byte 8 of the line"):
+        answerer(str(tmp_path / "p.jsonl"), book).ask(land_paragraphs)
 
 
 def test_a_model_of_language_inference_is_asked_the_codebooks_sentences(options, book, land_paragraphs):

@@ -118,6 +118,7 @@ def test_a_three_line_function_is_evaluated_and_compared(land, land_codebook, tm
     shown = capsys.readouterr().out
     assert re.search(r"farmland +3 +1\.00 +1\.00 +1\.00 \[.*\] +- +-", shown)
     assert "drew p/themes.png" in shown
+    assert re.search(r"\n\d slices below 20 left out", shown)
     report = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))[0]
     assert report["slices"]["all"]["evaluation"]["themes"]["farmland"]["f1"]["value"] == 1
     assert report["slices"]["all"]["signature"]["model"] == "mine:predict"
@@ -129,7 +130,13 @@ def test_a_three_line_function_is_evaluated_and_compared(land, land_codebook, tm
     shown = capsys.readouterr().out
     assert re.search(r"F1 of industrial_land +0\.00 +1\.00 +\+1\.00 \[", shown)
     assert re.search(r"industrial_land +supportive, author +- +supportive, author", shown)
-    assert "they part on 9 paragraphs" in shown
+    assert "they part on 6 paragraphs" in shown  # of the farmland ones, mine tells no stance
+
+
+def test_a_p_value_is_never_shown_as_nought():
+    from capthemes.commands.compare import _chance
+
+    assert [_chance(p) for p in (0.0001, 0.001, 0.0456, 1.0)] == ["< 0.001", "0.001", "0.046", "1.000"]
 
 
 def test_train_refuses_what_is_not_apart_and_options_of_others(tmp_path, land, land_codebook, capsys):

@@ -93,6 +93,13 @@ def test_differences_by_hand():
     assert all(d.corrected >= d.p for d in found.values())
 
 
+def test_a_theme_that_a_resample_lacks_is_left_out_of_its_macro_f1():
+    gold = [paragraph(str(i), "a") for i in range(59)] + [paragraph("59", "b")]
+    a = [paragraph(str(i)) for i in range(60)]
+    found = differences(gold, a, gold, ("a", "b"))["theme macro-F1"]
+    assert (found.a, found.b, found.low, found.high) == (0, 1, 1, 1)
+
+
 def test_one_document_tells_nothing_apart():
     gold = [paragraph(str(i), "a", doc="d") for i in range(30)]
     found = differences(gold, [paragraph(str(i)) for i in range(30)], gold, ("a",))["theme micro-F1"]

@@ -152,4 +152,49 @@ def test_every_score_lies_in_its_interval_on_many_documents():
     theme = scores.themes["a"]
     for score in (scores.exact, scores.brier, scores.average_precision, theme.precision, theme.recall):
         assert score.low < score.value < score.high < score.low + 0.1
-    assert scores.ece.low <= scores.ece.high
+    assert scores.ece.low < scores.ece.value < scores.ece.high < scores.ece.low + 0.1
+
+
+def test_a_calibration_error_lies_in_its_interval_however_good_the_probabilities():
+    rng = np.random.default_rng(5)
+    p = rng.beta(0.3, 3, (210, 8))
+    names = tuple("abcdefgh")
+    gold = [
+        Paragraph(str(i), "", tuple(Label(n) for n, y in zip(names, row, strict=True) if y))
+        for i, row in enumerate(rng.random(p.shape) < p)
+    ]
+    scores = evaluate(gold, Probabilities(names, (), (), p), gold)
+    for score in (scores.ece, *(theme.ece for theme in scores.themes.values())):
+        assert 0 <= score.low <= score.value <= score.high
+    assert scores.ece.low < scores.ece.value - 0.01  # down where the truth, 0, is, not up
+
+
+def test_themes_that_a_resample_lacks_do_not_lower_its_macro_scores():
+    """One gold label of the rarer theme: a resample without it says nothing of it, of its stance nor of its ranks."""
+    gold = [Paragraph(str(i), "", (Label("a", "for"),)) for i in range(59)] + [
+        Paragraph("59", "", (Label("b", "both"),))
+    ]
+    truth = np.array([[1, 0]] * 59 + [[0, 1]])
+    stance = np.zeros((60, 2, 3))
+    stance[:59, :, 0] = stance[59, :, 2] = 1
+    scores = evaluate(gold, Probabilities(("a", "b"), STANCES, (), truth * 1.0, stance), gold)
+    for score in (scores.macro_f1, scores.average_precision, scores.stance_macro_f1):
+        assert (score.value, score.low, score.high) == (1, 1, 1)
+
+
+def test_the_interval_of_a_macro_f1_covers_the_truth_where_themes_are_rare():
+    """Of 100 samples of 200 paragraphs, in which half of the themes have three gold labels."""
+    rng, names = np.random.default_rng(1), "abcdefgh"
+    rates = np.array([0.15, 0.06, 0.06, 0.06, 0.015, 0.015, 0.015, 0.015])
+    truth = rng.random((40_000, 8)) < rates
+    found = np.where(truth, rng.random(truth.shape) < 0.6, rng.random(truth.shape) < 0.4 * rates)
+    population, covered = f1_score(truth, found, average="macro"), 0
+    for _ in range(100):
+        rows = rng.integers(0, len(truth), size=200)
+        gold, decided = (
+            [Paragraph(str(k), "", tuple(Label(names[t]) for t in np.flatnonzero(side[i]))) for k, i in enumerate(rows)]
+            for side in (truth, found)
+        )
+        score = evaluate(gold, None, decided, themes=names).macro_f1
+        covered += score.low <= population <= score.high
+    assert 0.89 <= covered / 100 <= 0.99

@@ -1,12 +1,14 @@
 """Pictures: they are drawn whole, and no glyph is missing (a missing one is a warning, and so an error)."""
 
 import matplotlib
+import numpy as np
 import pytest
 
 from capthemes import plots
 from capthemes.codebook import Codebook
 from capthemes.errors import InputError
-from capthemes.metrics import Score
+from capthemes.metrics import Score, evaluate
+from capthemes.records import Paragraph, Probabilities
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +68,20 @@ def test_the_forest_leaves_out_what_gold_never_has_and_the_commonest_theme_is_on
     names = {"a": "a", "b": "b"}
     axes = plots.forest({"m": {"a": (5, score(0.5)), "b": (9, score(0.6)), "c": (0, score(0.2))}}, names)
     assert [tick.get_text() for tick in axes.axes[0].get_yticklabels()] == ["a (5)", "b (9)"]
+
+
+def test_a_mark_at_nought_is_whole_and_the_legend_has_the_markers():
+    axes = plots.forest({"m": {"a": (5, Score(0, 0, 0.1))}}, {"a": "a"}).axes[0]
+    assert not any(line.get_clip_on() for line in axes.lines)
+    legend = plots.reliability({m: [(5, 0.1, 0.2)] for m in ("one", "two")}).legends[0]
+    assert [line.get_marker() for line in legend.get_lines()] == ["None", *plots.MARKERS[:2]]
+
+
+def test_pictures_of_a_set_without_a_label(tmp_path):
+    gold = [Paragraph(str(i), "", ()) for i in range(5)]
+    said = Probabilities(("overcapacity",), (), (), np.full((5, 1), 0.1))
+    for scores, drawn in ((evaluate(gold, said, gold), ["reliability.png"]), (evaluate(gold, None, gold), [])):
+        assert [path.name for path in plots.draw({"m": scores}, tmp_path, Codebook.load())] == drawn
 
 
 def test_another_language_is_refused():

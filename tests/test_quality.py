@@ -1,5 +1,6 @@
 """The benchmark of the field's methods: peers of one yaml and one function, and sheets that are not stale."""
 
+import gzip
 import json
 from dataclasses import replace
 
@@ -8,8 +9,10 @@ import pytest
 from benchmarks import quality, standings
 from benchmarks.heads import AbsentError, heads
 
+import capthemes
 from capthemes import annotations, plots
 from capthemes.codebook import Codebook
+from capthemes.errors import InputError
 from capthemes.records import Probabilities, theme_matrix
 
 PEERS = sorted(path.name for path in quality.PEERS.iterdir() if (path / "peer.yaml").is_file())
@@ -26,7 +29,7 @@ def data(starter):
 
 
 def test_every_peer_of_the_issue_is_there():
-    assert set(PEERS) == {
+    assert set(PEERS) >= {
         *("majority", "keywords", "dictionary", "tfidf", "fasttext", "static", "frozen", "setfit", "trainer"),
         *("sentences", "nli", "fast", "accurate"),
     }
@@ -113,6 +116,57 @@ def test_a_three_line_peer_is_measured_from_its_folder(data, tmp_path, monkeypat
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["mine.json"]
 
 
+def peer_folder(folder, fit="return lambda texts: [[] for _ in texts]", more=""):
+    folder.mkdir()
+    (folder / "peer.yaml").write_text(f"title: {folder.name.title()}\nwhat: Says nothing.\n{more}")
+    (folder / "peer.py").write_text(f"import capthemes\n\n\ndef fit(training, settings):\n    {fit}\n")
+    return folder
+
+
+@pytest.mark.parametrize("fit", ["return lambda texts: [settings['all']] * len(texts)", "return capthemes.load()"])
+def test_labels_and_models_are_searched_as_probabilities_are(data, tmp_path, fit):
+    grid = "settings:\n  all: [[], [value_chain_upgrading]]\nfixed:\n  more: 1\nsearch_on: 50\n"
+    result = quality.measured(quality.Peer.load(peer_folder(tmp_path / "mine", fit, grid)), data)
+    assert len(result["searched"]) == 2
+    assert result["search_on"] == 50
+    best = max(result["searched"], key=lambda row: row["micro_f1"])
+    assert result["settings"] == best["settings"]
+    assert result["scores"]["real/dev"]["micro_f1"]["value"] > 0
+
+
+@pytest.mark.parametrize("answers", ["[[]]", "__import__('capthemes').load().predict(texts).probabilities[:1]"])
+def test_too_few_answers_are_told_of(data, tmp_path, answers):
+    peer = quality.Peer.load(peer_folder(tmp_path / "mine", f"return lambda texts: {answers}"))
+    with pytest.raises(InputError, match="mine answers 1 for 150 texts"):
+        quality.measured(peer, data)
+
+
+def test_who_is_measured(tmp_path, monkeypatch):
+    mine = peer_folder(tmp_path / "mine")
+    assert sorted(folder.name for folder in quality.chosen([], [])) == PEERS
+    assert quality.chosen([], [mine]) == [mine]
+    assert [folder.name for folder in quality.chosen(["nli"], [mine])] == ["nli", "mine"]
+    with pytest.raises(InputError, match="no peer 'slow'; there are: accurate"):
+        quality.chosen(["slow"], [])
+    with pytest.raises(InputError, match=r"none: no peer\.yaml"):
+        quality.chosen([], [tmp_path / "none"])
+    with pytest.raises(InputError, match="add --real FOLDER"):
+        standings.run(None, ["fast"])
+    monkeypatch.chdir(mine)
+    assert quality.Peer.load(quality.Path()).name == "mine"
+    (mine / "peer.py").unlink()
+    with pytest.raises(AbsentError, match=r"no peer\.py"):
+        quality.Peer.load(mine)
+
+
+def test_without_dev_jsonl_the_other_sets_are_scored(tmp_path):
+    (tmp_path / "pool.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "unlabelled.jsonl.gz").write_bytes(gzip.compress(b""))
+    assert set(quality.Data.gather(tmp_path).scored) == {"references/test", "written/test"}
+    (tmp_path / "dev.jsonl").write_text('{"text": "a", "labels": []}\n')
+    assert set(quality.Data.gather(tmp_path).scored) == {"real/dev", "references/test", "written/test"}
+
+
 def test_nothing_of_the_texts_is_kept(data):
     peer = replace(quality.Peer.load(quality.PEERS / "keywords"), grid={})
     kept = json.dumps(quality.measured(peer, data), ensure_ascii=False)
@@ -122,6 +176,44 @@ def test_nothing_of_the_texts_is_kept(data):
 def test_an_nli_model_that_is_not_there_is_told_of():
     with pytest.raises(AbsentError, match="--nli"):
         quality.Peer.load(quality.PEERS / "nli").fit([], {"encoder": None})
+
+
+def result(data, counts, value):
+    """What the table of leads reads of a result, alike for all sets."""
+    names = [f"{name}, {language}" for name in standings.REAL for language in quality.LANGUAGES]
+    return {"title": value, "data": data, "counts": dict.fromkeys(names, counts)}
+
+
+def test_leads_are_of_results_on_the_same_sets():
+    ours, theirs = [[2, 0, 0]] * 20, [[1, 1, 1]] * 20
+    found = {"fast": result("new", ours, "Fast"), "same": result("new", theirs, "Same")}
+    alone = list(standings._leads(found))
+    cell = "+0.50 [+0.50, +0.50], p < 0.001"
+    assert f"| Same | {' | '.join([cell] * 4)} |" in alone
+    found |= {"old": result("old", theirs, "Old"), "fewer": result("new", theirs[:9], "Fewer")}
+    lines = list(standings._leads(found))
+    assert lines[:3] == alone[:3]  # and Holm's correction counts none of the others
+    assert lines[3:5] == ["| Old | - | - | - | - |", "| Fewer | - | - | - | - |"]
+    assert lines[-1] == "A dash: not scored on the same paragraphs as `fast` (Old, Fewer)."
+
+
+def test_the_sheet_says_what_was_searched_and_what_is_stale():
+    whole = standings.results()["keywords"]
+    kept = {**whole, "data": quality.data_now(), "peer": quality.folder_now(quality.PEERS / "keywords")}
+    del kept["scores"]["real/dev, English"]
+    row = list(standings._scores({"keywords": kept}))[2]
+    assert row.startswith("| Keyword list | - | 0.")
+    assert row.endswith("| none |")
+    row = list(standings._scores({"keywords": {**kept, "peer": "0" * 12}}))[2]
+    assert row.endswith("| none, measured with another version |")
+    for name, told in (("fast@000000000000", True), (standings.shipped_id("fast"), False), ("other@0", False)):
+        assert standings._changed("elsewhere", {"model": name}) == told
+    assert standings.shipped_id("fast") == capthemes.load("fast").id
+    tried = [{"settings": {"C": c, "pairs": [4]}} for c in (3, 30)]
+    searched = {"title": "T", "what": "W.", "settings": {"C": 30, "pairs": [4]}, "searched": tried, "search_on": 1500}
+    assert list(standings._settings({"t": searched})) == [
+        "- T: W. Searched: C 3, 30, on at most 1,500 paragraphs. Best: C 30. Fixed: pairs [4]."
+    ]
 
 
 def test_the_tables_show_what_was_measured_last():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 import capthemes
+from capthemes.answers import answerer
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, ModelError
 from capthemes.records import Label, Paragraph
@@ -43,7 +44,8 @@ def test_slices_hold_the_rows_of_their_kind():
         Paragraph(str(i), "word " * (30 + 5 * i), (), {"lang": lang, "register": "news", "year": 2018 + i // 20})
         for i, lang in enumerate(["en"] * 20 + ["en-mt"] * 20)
     ]
-    found = slices(gold, least=10)
+    found, small = slices(gold, least=10)
+    assert small == 1
     assert found["language: en-mt"] == found["translation: machine"] == list(range(20, 40))
     assert found["length: 2. 60 to 120"] == list(range(6, 18))
     assert found["length: 3. from 120"] == list(range(18, 40))
@@ -53,7 +55,7 @@ def test_slices_hold_the_rows_of_their_kind():
         replace(p, meta={"lang": "en", "year": year})
         for p, year in zip(gold, [2018, 2020, None, "x"] * 10, strict=True)
     ]
-    assert {name: len(rows) for name, rows in slices(gold, least=10).items() if name.startswith("year")} == {
+    assert {name: len(rows) for name, rows in slices(gold, least=10)[0].items() if name.startswith("year")} == {
         "year: 2015-2019": 10,
         "year: 2020-2024": 10,
         "year: unknown": 20,
@@ -64,8 +66,6 @@ def test_a_model_stands_among_annotators(land_codebook, land_paragraphs):
     book = Codebook.load(land_codebook)
     own = {p.id: p.labels for p in land_paragraphs}
     blind = {p.id: () for p in land_paragraphs}
-    from capthemes.answers import answerer
-
     answers = answerer(knows(land_paragraphs), book, "oracle").ask(land_paragraphs)
     raters = {"one": own, "none": blind, "few": {"p0": ()}}
     found = standing(answers, land_paragraphs, raters, book)
@@ -89,6 +89,28 @@ def test_compare_shows_which_paragraphs_differ(land_codebook, land_paragraphs):
     assert found.differing[0].b == (Label("industrial_land", "supportive", "author"),)
     assert found.differences["theme micro-F1"].low > 0
     assert found.differences["theme and stance, F1"].p < 0.01
+
+
+def test_what_a_paragraph_was_not_read_for_counts_neither_for_nor_against_anyone(land_codebook, land_paragraphs):
+    book = Codebook.load(land_codebook)
+    gold = [replace(p, meta={"doc": p.id, "read": ["farmland"]}).only(["farmland"]) for p in land_paragraphs]
+    more = [replace(p, labels=(*p.labels, Label("industrial_land"))) for p in gold]
+    found = capthemes.compare(knows(gold), knows(more), gold, codebook=book)
+    assert {(d.a, d.b, d.value) for d in found.differences.values()} == {(1, 1, 0)}
+    assert not found.differing
+    assert capthemes.evaluate(knows(more), gold, codebook=book).evaluation.micro_f1.value == 1
+    annotators = {"one": {p.id: p.labels for p in gold}}
+    assert standing(answerer(knows(more), book, "m").ask(gold), gold, annotators, book)["m"]["one"].value == 1
+
+
+def test_who_tells_no_stance_does_not_differ_in_it(land_codebook, land_paragraphs):
+    book = Codebook.load(land_codebook)
+    themes = [replace(p, labels=tuple(Label(x.theme) for x in p.labels)) for p in land_paragraphs]
+    assert not capthemes.compare(knows(themes), knows(land_paragraphs), land_paragraphs, codebook=book).differing
+    other = [replace(p, labels=tuple(replace(x, stance="critical") for x in p.labels)) for p in land_paragraphs]
+    found = capthemes.compare(knows(other), knows(land_paragraphs), land_paragraphs, codebook=book)
+    assert {x.stance for d in found.differing for x in d.b} == {"supportive"}
+    assert len(found.differing) == 20
 
 
 def test_what_cannot_be_scored(land_codebook, land_paragraphs, fast):

@@ -43,10 +43,11 @@ class Answerer:
 def answerer(who: Any, codebook: Codebook | None = None, name: str | None = None, trusted: Any = ()) -> Answerer:
     """Anyone that can be scored, as an Answerer.
 
-    `who` is a Model, a function from texts to labels, a fitted scikit-learn estimator, or a string: a bundled
-    model's name, a model's folder, "module:function", a jsonl file of predictions, or a model of `transformers` by
-    its folder, or by its Hub name after "hf:". `codebook` is for those that have none of their own; `trusted` names
-    types that a saved pipeline may load. Raises ModelError or InputError, naming what was given.
+    `who` is a Model, a function from texts to labels, a fitted scikit-learn estimator, whose columns are the themes
+    in the codebook's order unless its `themes_` or `classes_` name them, or a string: a bundled model's name, a
+    model's folder, "module:function", a jsonl file of predictions, or a model of `transformers` by its folder, or by
+    its Hub name after "hf:". `codebook` is for those that have none of their own; `trusted` names types that a saved
+    pipeline may load. Raises ModelError or InputError, naming what was given.
     """
     book = codebook or Codebook.load()
     if isinstance(who, str | Path):
@@ -61,6 +62,8 @@ def answerer(who: Any, codebook: Codebook | None = None, name: str | None = None
         return _of_model(own, name or own.name)
     if callable(who):
         return _of_function(who, name or str(getattr(who, "__qualname__", type(who).__name__)), book)
+    if callable(getattr(who, "predict", None)):
+        return _of_function(_of_predict(who, book), name or type(who).__name__, book)
     raise InputError(f"{who!r:.80} cannot be asked: give a model, a function from texts to labels, or a file's name")
 
 
@@ -115,16 +118,38 @@ def _of_hub(name: str, codebook: Codebook) -> Answerer:
 def _of_function(predict: Predict, name: str, codebook: Codebook) -> Answerer:
     def ask(gold: Sequence[Paragraph]) -> Answers:
         answer = predict([p.text for p in gold])
-        if isinstance(answer, Probabilities):
+        if isinstance(answer, Probabilities) and len(answer) == len(gold):
             answer = Predictions(answer, Decision.plain(answer.themes))
         if isinstance(answer, Predictions):
             return _answers(name, answer)
         if not isinstance(answer, Sequence) or len(answer) != len(gold):
-            got = len(answer) if isinstance(answer, Sequence) else f"a {type(answer).__name__}"
+            got = len(answer) if isinstance(answer, Sequence | Probabilities) else f"a {type(answer).__name__}"
             raise InputError(f"{name} answers {got} for {len(gold)} texts; it must give a list with labels for each")
         return Answers(name, [labels_of(a, codebook, f"{name}, text {i}") for i, a in enumerate(answer)])
 
     return Answerer(name, codebook, ask)
+
+
+def _of_predict(who: Any, codebook: Codebook) -> Predict:
+    """The function of an estimator without probabilities: an indicator matrix, or a class a text, as themes' names."""
+    from capthemes.families.pipeline import themes_of
+
+    columns = themes_of(who, codebook) or list(codebook.names)
+
+    def predict(texts: list[str]) -> Any:
+        answer = who.predict(texts)
+        answer = answer.toarray() if hasattr(answer, "toarray") else answer
+        if not isinstance(answer, np.ndarray):
+            return answer
+        if answer.ndim == 1 and answer.dtype.kind in "OU":
+            told = [[str(name)] for name in answer]
+        elif answer.size == len(texts) * len(columns):
+            told = [[columns[t] for t in np.flatnonzero(row)] for row in answer.reshape(len(texts), -1)]
+        else:
+            raise InputError(f"predict answers {answer.shape} for {len(texts)} texts and {len(columns)} themes")
+        return [[name for name in row if name in codebook.names] for row in told]
+
+    return predict
 
 
 def _answers(name: str, found: Predictions) -> Answers:
@@ -152,7 +177,7 @@ def read_predictions(path: Path, gold: Sequence[Paragraph], codebook: Codebook) 
     """
     labels: dict[str, tuple[Label, ...]] = {}
     chances: dict[str, list[float]] = {}
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -175,9 +200,11 @@ def read_predictions(path: Path, gold: Sequence[Paragraph], codebook: Codebook) 
     return Answers(name, [labels[p.id] for p in gold], probabilities)
 
 
-def _row(line: str, where: str) -> dict[str, Any]:
+def _row(line: bytes, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: not UTF-8 at byte {error.start} of the line; save the file as UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON ({error}); mend or remove the line") from None
     if not isinstance(row, dict) or "id" not in row or "labels" not in row:

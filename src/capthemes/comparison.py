@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capthemes.metrics import resamples
-from capthemes.outcomes import Outcomes, f1, outcomes
-from capthemes.records import Array, Paragraph, unit
+from capthemes.outcomes import Outcomes, f1, macro_f1, outcomes
+from capthemes.records import Array, Paragraph, as_read, unit
 
 PERMUTATIONS = 10_000
 CHUNK = 1000  # permutations at a time, each a row as long as there are documents
@@ -45,8 +45,9 @@ def differences(
 ) -> dict[str, Difference]:
     """Every score of the labels of `a` and `b` on the same paragraphs: overall, end to end, and F1 by theme.
 
-    Scores by theme are of those that the gold labels have.
+    Scores by theme are of those that the gold labels have. A theme is scored on the paragraphs that were read for it.
     """
+    gold, a, b = (as_read(gold, side, themes) for side in (gold, a, b))
     both = outcomes(gold, a, themes), outcomes(gold, b, themes)
     scores = statistics(*both, themes)
     documents = np.unique([unit(p) for p in gold], return_inverse=True)[1]
@@ -66,7 +67,7 @@ def compared(sums: Array, statistic: Statistic, seed: int = 0, permutations: int
     scored_a, scored_b = (statistic(side.sum(axis=0)[None])[0] for side in (a, b))
     weights = resamples(count, seed)
     resampled = statistic(weights @ b) - statistic(weights @ a)
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
     exchanged = _exchanged(b - a, permutations, seed)
     permuted = statistic(b.sum(axis=0) - exchanged) - statistic(a.sum(axis=0) + exchanged)
     observed = scored_b - scored_a
@@ -104,7 +105,7 @@ def statistics(
     if len(present):
         found["theme macro-F1"] = (
             lambda t: t.themes[:, present].reshape(len(t.themes), -1),
-            lambda sums: f1(sums.reshape(*sums.shape[:-1], -1, 3)).mean(axis=-1),
+            lambda sums: macro_f1(sums.reshape(*sums.shape[:-1], -1, 3)),
         )
     if a.stance is not None and b.stance is not None:
         found["theme and stance, F1"] = (lambda t: _told(t.stance), f1)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capthemes.outcomes import f1, outcomes
-from capthemes.records import Array, Paragraph, Probabilities, label_indices, read_matrix, theme_matrix, unit
+from capthemes.outcomes import f1, macro, macro_f1, outcomes, present
+from capthemes.records import Array, Paragraph, Probabilities, as_read, label_indices, read_matrix, theme_matrix, unit
 
 RESAMPLES = 1000
 BINS = 10  # of probability, for the calibration error
@@ -34,7 +34,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A value with its 95% interval (percentiles of a bootstrap over documents)."""
+    """A value with its 95% interval: percentiles of a bootstrap over documents; of an ECE, mirrored at the value."""
 
     value: float
     low: float
@@ -60,12 +60,14 @@ class ThemeScore:
 class Evaluation:
     """All scores of one model on one set of paragraphs.
 
-    `macro_f1` and `average_precision` are means over the themes that the gold labels have, None where they have none.
+    `macro_f1` and `average_precision` are means over the themes that the gold labels have, in each resample over those
+    that it has, None where they have none.
     `exact` is the share of paragraphs whose set of themes is the gold one. `stance_macro_f1`, `stance_accuracy` and
     `voice_macro_f1` are given the gold theme, macro over the values that the gold labels have, and need
     probabilities; `theme_stance_f1` and `theme_voice_f1` are end to end: the micro-F1 of labels that are right where
-    theme and stance (or voice) are. `ece` is the mean over themes, `brier` over themes and paragraphs. None where the
-    model or the data tells none.
+    theme and stance (or voice) are. `ece` is the mean over themes (of few paragraphs it lies above the truth, and where
+    that is near 0 its interval does too), `brier` over themes and paragraphs. None where the model or the data tells
+    none.
     `confusions` counts (gold, predicted) for "theme", "stance" and "voice", the right ones among the latter two;
     for a theme the two that stand for one another in a paragraph, "-" where none does. `reliability` has (count, mean
     probability, share true) of each bin of probability that holds any, over all themes.
@@ -104,12 +106,11 @@ def evaluate(
     """
     names = probabilities.themes if probabilities else tuple(themes or _occurring(gold, decided))
     read, weights = read_matrix(gold, names), _weights(gold, seed)
-    scored = [names if (of := p.meta.get("read")) is None else of for p in gold]
-    gold, decided = ([p.only(of) for p, of in zip(side, scored, strict=True)] for side in (gold, decided))
+    gold, decided = (as_read(gold, side, names) for side in (gold, decided))
     told = frozenset(p for p in ("stance", "voice") if probabilities and getattr(probabilities, p) is not None)
     counted = outcomes(gold, decided, names, told)
     drawn = _drawn(weights, counted.themes)
-    has = drawn[0, :, [0, 2]].sum(axis=0) > 0
+    has = present(drawn)
     chances = _Chances(theme_matrix(gold, names), probabilities.theme, weights, read) if probabilities else None
     stance, voice = (_given(gold, probabilities, part) for part in ("stance", "voice"))
     return Evaluation(
@@ -117,15 +118,15 @@ def evaluate(
         documents=len({unit(gold[row]) for row in np.flatnonzero(read.any(axis=1))}),
         themes={name: _theme(drawn[:, t], chances, t) for t, name in enumerate(names)},
         micro_f1=_score(f1(drawn.sum(axis=1))),
-        macro_f1=_score(f1(drawn[:, has]).mean(axis=1)) if has.any() else None,
+        macro_f1=_score(macro_f1(drawn)) if has.any() else None,
         exact=_mean(counted.exact, weights),
         stance_macro_f1=_macro(stance, weights),
         stance_accuracy=_accuracy(stance, weights),
         voice_macro_f1=_macro(voice, weights),
         theme_stance_f1=None if counted.stance is None else _score(f1(weights @ counted.stance)),
         theme_voice_f1=None if counted.voice is None else _score(f1(weights @ counted.voice)),
-        average_precision=_score(chances.precision[:, has].mean(axis=1)) if chances and has.any() else None,
-        ece=_score(chances.error.mean(axis=1)) if chances else None,
+        average_precision=_score(macro(chances.precision, has)) if chances and has.any() else None,
+        ece=_error_score(chances.error.mean(axis=1)) if chances else None,
         brier=_mean(chances.brier, weights) if chances else None,
         confusions={
             "theme": _theme_confusions(gold, decided),
@@ -214,9 +215,19 @@ def _drawn(weights: Array, counts: Array) -> Array:
 
 
 def _score(drawn: Array) -> Score:
-    """Of a statistic of the data, followed by that of each resample."""
-    low, high = np.percentile(drawn[1:], [2.5, 97.5])
+    """Of a statistic of the data, followed by that of each resample; nan where a resample does not tell it."""
+    low, high = np.nanpercentile(drawn[1:], [2.5, 97.5])
     return Score(float(drawn[0]), float(low), float(high))
+
+
+def _error_score(drawn: Array) -> Score:
+    """Of a calibration error, which a resample overstates as the data do: the percentiles mirrored at the value.
+
+    Never below 0, and wide enough to hold the value.
+    """
+    found = _score(drawn)
+    low, high = (2 * found.value - end for end in (found.high, found.low))
+    return Score(found.value, max(0.0, min(low, found.value)), max(high, found.value))
 
 
 def _mean(values: Array, weights: Array) -> Score:
@@ -231,7 +242,7 @@ def _theme(drawn: Array, chances: _Chances | None, t: int) -> ThemeScore:
         recall=_score(tp / np.maximum(tp + fn, 1)),
         f1=_score(f1(drawn)),
         average_precision=_score(chances.precision[:, t]) if chances else None,
-        ece=_score(chances.error[:, t]) if chances else None,
+        ece=_error_score(chances.error[:, t]) if chances else None,
     )
 
 
@@ -261,7 +272,7 @@ def _macro(given: _Given | None, weights: Array) -> Score | None:
     values = np.unique(given.truth)[:, None]
     wanted, got = given.truth == values, given.guess == values  # (values, labels)
     counts = np.stack([wanted & got, ~wanted & got, wanted & ~got], axis=2).astype(float).transpose(1, 0, 2)
-    return _score(f1(_drawn(weights[:, given.rows], counts)).mean(axis=1))
+    return _score(macro_f1(_drawn(weights[:, given.rows], counts)))
 
 
 def _accuracy(given: _Given | None, weights: Array) -> Score | None:

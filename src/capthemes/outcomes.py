@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from capthemes.records import Array, Label, Paragraph, theme_matrix
 
@@ -51,6 +52,22 @@ def f1(counts: Array) -> Array:
     """F1 of (..., 3) counts; 0 where there are none."""
     tp, wrong = counts[..., 0], counts[..., 1] + counts[..., 2]
     return np.asarray(np.divide(2 * tp, 2 * tp + wrong, out=np.zeros_like(tp), where=(tp + wrong) > 0))
+
+
+def present(counts: Array) -> npt.NDArray[np.bool_]:
+    """(..., T): of which themes (..., T, 3) counts hold gold labels."""
+    return np.asarray(counts[..., 0] + counts[..., 2] > 0)
+
+
+def macro(values: Array, kept: npt.NDArray[np.bool_]) -> Array:
+    """Means of (..., T) values over those kept; nan where none is."""
+    count = kept.sum(axis=-1)
+    return np.asarray(np.divide((values * kept).sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0))
+
+
+def macro_f1(counts: Array) -> Array:
+    """Mean F1 of (..., T, 3) counts over the themes that they hold gold labels of; nan where these are none."""
+    return macro(f1(counts), present(counts))
 
 
 def _end_to_end(gold: Sequence[Paragraph], answered: Sequence[Paragraph], part: str) -> Array:

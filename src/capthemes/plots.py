@@ -24,7 +24,10 @@ DPI = 150
 def draw(found: Mapping[str, Evaluation], folder: Path, codebook: Codebook, lang: str = "en") -> list[Path]:
     """Write the pictures that evaluations by model allow, as PNG, into `folder`; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {"themes": forest({name: _f1(e) for name, e in found.items()}, theme_names(codebook, lang))}
+    figures: dict[str, Figure] = {}
+    by_theme = {name: _f1(e) for name, e in found.items()}
+    if any(count for scores in by_theme.values() for count, _ in scores.values()):
+        figures["themes"] = forest(by_theme, theme_names(codebook, lang))
     if curves := {name: e.reliability for name, e in found.items() if e.reliability}:
         figures["reliability"] = reliability(curves)
     if confused := {name: e.confusions["stance"] for name, e in found.items() if e.confusions["stance"]}:
@@ -60,7 +63,8 @@ def forest(models: Mapping[str, Mapping[str, tuple[int, Score]]], names: Mapping
         found = [scores[theme][1] for theme in themes]
         values = np.array([score.value for score in found])
         errors = np.abs(np.array([[score.low, score.high] for score in found]).reshape(-1, 2).T - values)
-        axes.errorbar(values, rows, xerr=errors, fmt=_marker(place), color=_colour(place), ms=4, lw=1.2, label=model)
+        fmt, colour = _marker(place), _colour(place)
+        axes.errorbar(values, rows, xerr=errors, fmt=fmt, color=colour, ms=4, lw=1.2, label=model, clip_on=False)
     axes.set_yticks(range(len(themes)), [f"{names[theme]} ({support[theme]})" for theme in themes])
     for row in range(0, len(themes), 2):
         axes.axhspan(row - 0.5, row + 0.5, color="#f2f2f2", zorder=0, lw=0)
@@ -76,8 +80,9 @@ def reliability(curves: Mapping[str, Sequence[tuple[int, float, float]]]) -> "Fi
     axes.plot([0, 1], [0, 1], color="#999999", lw=1, ls="--", label="perfectly calibrated")
     for place, (model, bins) in enumerate(curves.items()):
         counts, said, true = np.array(bins, dtype=float).reshape(-1, 3).T
-        axes.plot(said, true, color=_colour(place), lw=1.2, label=model)
-        axes.scatter(said, true, s=12 + 6 * np.log2(1 + counts), color=_colour(place), marker=_marker(place), zorder=3)
+        colour, marker = _colour(place), _marker(place)
+        axes.plot(said, true, color=colour, marker=marker, ms=3, lw=1.2, label=model, clip_on=False)
+        axes.scatter(said, true, s=12 + 6 * np.log2(1 + counts), color=colour, marker=marker, zorder=3, clip_on=False)
     axes.set(
         xlim=(0, 1),
         ylim=(0, 1),

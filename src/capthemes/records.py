@@ -131,6 +131,12 @@ def read_matrix(paragraphs: Sequence[Paragraph], themes: Sequence[str]) -> npt.N
     return matrix
 
 
+def as_read(gold: Sequence[Paragraph], side: Sequence[Paragraph], themes: Sequence[str]) -> list[Paragraph]:
+    """The paragraphs of `side`, each with its labels of the `themes` alone that the gold one was read for."""
+    scored = [themes if (of := p.meta.get("read")) is None else [t for t in themes if t in of] for p in gold]
+    return [p.only(of) for p, of in zip(side, scored, strict=True)]
+
+
 def label_indices(paragraphs: Sequence[Paragraph], themes: Sequence[str], values: Sequence[str], part: str) -> Indices:
     """Rows, themes and values of all labels whose `part` ("stance" or "voice") is known, as three index arrays."""
     found = [

@@ -17,7 +17,7 @@ from capthemes.evaluation import decided
 from capthemes.metrics import Evaluation, Score, Signature, f1_interval
 from capthemes.metrics import evaluate as evaluate_labels
 from capthemes.outcomes import outcomes
-from capthemes.records import Label, Paragraph
+from capthemes.records import Label, Paragraph, as_read
 from capthemes.slices import slices
 from capthemes.store import data_name
 from capthemes.training import gather
@@ -38,14 +38,16 @@ class Scored:
 class Report:
     """All scores of one answerer on one set: `slices` has "all" first, then "language: zh" and its like.
 
-    `standing` has, for the answerer and for each annotator of the set, the micro-F1 of themes against each other
-    annotator's own labels; it is empty where the set has no annotators' labels.
+    `small_slices` counts those that have too few paragraphs to be scored. `standing` has, for the answerer and for
+    each annotator of the set, the micro-F1 of themes against each other annotator's own labels; it is empty where the
+    set has no annotators' labels.
     """
 
     name: str
     data: str
     slices: Mapping[str, Scored]
     standing: Mapping[str, Mapping[str, Score]]
+    small_slices: int = 0
 
     @property
     def evaluation(self) -> Evaluation:
@@ -55,7 +57,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """A paragraph, with its gold labels, that two answerers label differently."""
+    """A paragraph, with its gold labels, that two answerers label differently, of the themes that it was read for.
+
+    That one tells no stance or voice is no difference.
+    """
 
     paragraph: Paragraph
     a: tuple[Label, ...]
@@ -85,7 +90,9 @@ def evaluate(
 ) -> Report:
     """Score anyone who labels: a Model, a function from a list of texts to their labels, a fitted estimator, a name.
 
-    A function answers each text with theme names, with objects of theme, stance and voice, or with Labels. `data` is
+    A function answers each text with theme names, with objects of theme, stance and voice, or with Labels. An
+    estimator's columns are the themes in the codebook's order, unless its `themes_` or `classes_` name them: those of
+    a MultiLabelBinarizer are alphabetical, give it classes=codebook.names. `data` is
     an annotated set with its split ("written/test"), a labelled jsonl file, or Paragraphs; `texts` are jsonl files
     with the texts of a set by reference. `name` is what signatures call the answerer. Strings name answerers as on
     the command line, see `answers.answerer`; `trusted` are types that a saved pipeline may load.
@@ -114,12 +121,12 @@ def compare(
     book = both[0].codebook
     gold, _ = gold_of(data, texts, book)
     asked = [who.ask(gold) for who in both]
-    answered = [decided(gold, answers.labels) for answers in asked]
+    answered = [as_read(gold, decided(gold, answers.labels), book.names) for answers in asked]
     one, other = (_signature(answers.name, _name(data), gold, book, seed) for answers in asked)
     parting = [
-        Differing(paragraph, x, y)
-        for paragraph, x, y in zip(gold, *(answers.labels for answers in asked), strict=True)
-        if _read(x) != _read(y)
+        Differing(paragraph, x.labels or (), y.labels or ())
+        for paragraph, x, y in zip(gold, *answered, strict=True)
+        if _differ(x.labels or (), y.labels or ())
     ]
     found = differences(gold, answered[0], answered[1], book.names, seed)
     return Comparison(asked[0].name, asked[1].name, (one, other), found, parting)
@@ -135,9 +142,10 @@ def report(
     """The scores of one answerer on labelled paragraphs, whose name in signatures is `data`."""
     answers, book = who.ask(gold), who.codebook
     scored = {ALL: _scored(answers, gold, data, book, seed)}
-    for name, rows in slices(gold).items():
+    parts, small = slices(gold)
+    for name, rows in parts.items():
         scored[name] = _scored(_some(answers, rows), [gold[row] for row in rows], f"{data}, {name}", book, seed)
-    return Report(answers.name, data, scored, standing(answers, gold, by_annotator or {}, book, seed))
+    return Report(answers.name, data, scored, standing(answers, gold, by_annotator or {}, book, seed), small)
 
 
 def standing(
@@ -149,7 +157,8 @@ def standing(
 ) -> dict[str, dict[str, Score]]:
     """Rater -> annotator -> micro-F1 of the rater's themes against the annotator's, on what both have read.
 
-    Nobody is held against the gold labels, which were made of the annotators' own.
+    Nobody is held against the gold labels, which were made of the annotators' own. A theme counts where a paragraph
+    was read for it.
     """
     others = {
         name: labels for name, labels in by_annotator.items() if sum(p.id in labels for p in gold) >= READ * len(gold)
@@ -160,8 +169,11 @@ def standing(
         for other in others.keys() - {rater}:
             shared = [p for p in gold if p.id in given and p.id in others[other]]
             if shared:
-                sides = [decided(shared, [labels[p.id] for p in shared]) for labels in (others[other], given)]
-                counts = outcomes(sides[0], sides[1], codebook.names).themes.sum(axis=1)
+                theirs, ours = (
+                    as_read(shared, decided(shared, [labels[p.id] for p in shared]), codebook.names)
+                    for labels in (others[other], given)
+                )
+                counts = outcomes(theirs, ours, codebook.names).themes.sum(axis=1)
                 found.setdefault(rater, {})[other] = f1_interval(counts, shared, seed)
     return {rater: dict(sorted(against.items())) for rater, against in found.items()}
 
@@ -221,5 +233,10 @@ def _some(answers: Answers, rows: Sequence[int]) -> Answers:
     return Answers(answers.name, [answers.labels[row] for row in rows], part)
 
 
-def _read(labels: Sequence[Label]) -> set[tuple[str, str | None, str | None]]:
-    return {(label.theme, label.stance, label.voice) for label in labels}
+def _differ(a: Sequence[Label], b: Sequence[Label]) -> bool:
+    """Whether themes differ, or stance or voice of a theme where both tell one."""
+    one, other = ({label.theme: (label.stance, label.voice) for label in side} for side in (a, b))
+    if one.keys() != other.keys():
+        return True
+    told = [pair for theme in one for pair in zip(one[theme], other[theme], strict=True) if None not in pair]
+    return any(x != y for x, y in told)

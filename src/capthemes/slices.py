@@ -12,11 +12,11 @@ _HAN = re.compile(f"[{HAN}]")
 IDEOGRAPHS = 1.4  # to an English word, in the paragraphs that `written` has in both languages
 
 
-def slices(gold: Sequence[Paragraph], least: int = LEAST) -> dict[str, list[int]]:
+def slices(gold: Sequence[Paragraph], least: int = LEAST) -> tuple[dict[str, list[int]], int]:
     """Rows by "language: zh", "register: party_press", ... of each part that has two slices or more.
 
     What a paragraph tells stands in its `meta`: lang, register (or kind), translation, year. Slices of fewer than
-    `least` paragraphs are left out.
+    `least` paragraphs are left out, and counted beside.
     """
     found: dict[str, list[int]] = {}
     for part, told in _PARTS.items():
@@ -24,9 +24,9 @@ def slices(gold: Sequence[Paragraph], least: int = LEAST) -> dict[str, list[int]
         for row, paragraph in enumerate(gold):
             by_value.setdefault(told(paragraph), []).append(row)
         if len(by_value) > 1:
-            kept = sorted(item for item in by_value.items() if len(item[1]) >= least)
-            found.update({f"{part}: {value}": rows for value, rows in kept})
-    return found
+            found.update({f"{part}: {value}": rows for value, rows in sorted(by_value.items())})
+    kept = {name: rows for name, rows in found.items() if len(rows) >= least}
+    return kept, len(found) - len(kept)
 
 
 def _language(paragraph: Paragraph) -> str:

@@ -59,8 +59,12 @@ def _differences(found: "Comparison") -> "Table":
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for name, d in found.differences.items():
         interval = f"{d.value:+.2f} [{d.low:+.2f}, {d.high:+.2f}]"
-        table.add_row(name, f"{d.a:.2f}", f"{d.b:.2f}", interval, f"{d.p:.3f}", f"{d.corrected:.3f}")
+        table.add_row(name, f"{d.a:.2f}", f"{d.b:.2f}", interval, _chance(d.p), _chance(d.corrected))
     return table
+
+
+def _chance(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _side_by_side(differing: "Differing") -> "Table":

@@ -85,7 +85,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _tables(report: "Report") -> Iterator["Table"]:
     yield _overall(report)
     yield _by_theme(report.evaluation)
-    if len(report.slices) > 1:
+    if len(report.slices) > 1 or report.small_slices:
         yield _by_slice(report)
     if report.standing:
         yield _standing(report)
@@ -112,10 +112,14 @@ def _by_theme(found: "Evaluation") -> "Table":
 
 
 def _by_slice(report: "Report") -> "Table":
+    from capthemes.slices import LEAST
+
     table = _columns("slice", "paragraphs", "theme micro-F1", "theme and stance, F1")
     for name, scored in report.slices.items():
         end_to_end = scored.evaluation.theme_stance_f1
         table.add_row(name, f"{scored.evaluation.paragraphs:,}", str(scored.evaluation.micro_f1), _shown(end_to_end))
+    if report.small_slices:
+        table.add_row(f"{report.small_slices} slice{'s' * (report.small_slices > 1)} below {LEAST} left out")
     return table
 
 

@@ -22,7 +22,10 @@ FILE = "pipeline.skops"
 
 
 class Pipeline:
-    """A fitted `estimator`, whose predict_proba or decision_function takes texts and answers for each theme."""
+    """A fitted `estimator`, whose predict_proba or decision_function takes texts and answers for each theme.
+
+    Its columns are the codebook's themes in their order, or those that its `themes_` or `classes_` name.
+    """
 
     learns: ClassVar[bool] = True
     quick: ClassVar[bool] = False
@@ -38,6 +41,9 @@ class Pipeline:
         theme = (
             _theme_probabilities(self.estimator, [sound(text) for text in texts]) if len(texts) else np.zeros((0, T))
         )
+        columns = themes_of(self.estimator, self.codebook)
+        if columns is not None and theme.shape[1] == len(columns):
+            theme = _in_order(theme, columns, self.codebook)
         theme = theme[:, -1:] if T == 1 else theme  # of one theme scikit-learn gives the odds of no and of yes
         if theme.shape != (len(texts), T):
             raise ModelError(f"the pipeline answers {theme.shape} for {len(texts)} texts and {T} themes")
@@ -91,6 +97,24 @@ class Pipeline:
             raise
         except Exception as error:  # a damaged archive fails in many ways
             raise ModelError(f"{path}: cannot be read ({error}); save the model anew") from error
+
+
+def themes_of(estimator: Any, codebook: Codebook) -> list[str] | None:
+    """What the columns of an estimator's answers are called, where any is called as a theme is; else None."""
+    for attribute in ("themes_", "classes_"):
+        columns = list(getattr(estimator, attribute, ()))
+        if all(isinstance(name, str) for name in columns) and set(columns) & set(codebook.names):
+            return [str(name) for name in columns]
+    return None
+
+
+def _in_order(theme: Array, columns: Sequence[str], codebook: Codebook) -> Array:
+    """(n, T) in the codebook's order; 0 for a theme that no column is named after, and no other column."""
+    found = np.zeros((len(theme), len(codebook.names)))
+    for column, name in enumerate(columns):
+        if name in codebook.names:
+            found[:, codebook.names.index(name)] = theme[:, column]
+    return found
 
 
 def _check_archive(content: bytes) -> None:
