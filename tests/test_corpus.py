@@ -248,3 +248,38 @@ def test_rejected_lines_are_named_by_their_numbers_in_the_whole_file(tmp_path, m
     assert sum(map(len, texts)) == 20
     numbers = [int(reason.removeprefix(f"{tmp_path}/a.jsonl:").split(":")[0]) for reason in reasons]
     assert numbers == list(range(1, 31, 3))
+
+
+def kept(*inputs, **options):
+    """The texts that are read, and why the rest is not."""
+    reasons: list[str] = []
+    take = lambda path, reason: reasons.append(reason)  # noqa: E731
+    tables = [t for s in split(inputs, Source(**options), reject=take) for t in s.tables(take)]
+    return [text for table in tables for text in table["text"].to_pylist()], reasons
+
+
+@pytest.mark.parametrize("size", [1, 30, 1 << 20])
+def test_a_broken_row_of_csv_takes_no_other_with_it(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(corpus, "SHARD_BYTES", size)
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        b'text,n\r\nok,1\n"bad"x,2\nfine,3\n"two\nlines \xff",4\n' + "产,5\n".encode() + b'z,6\n"open,7\n8,8\n9,9\n'
+    )
+    texts, reasons = kept(path)
+    assert texts == ["ok", "fine", "产", "z"]
+    assert [reason.removeprefix(f"{path}") for reason in reasons] == [
+        ":3: not csv (',' expected after '\"'); mend the row",
+        f": not utf-8 at byte {path.read_bytes().index(0xFF)}; name its encoding, as --encoding gb18030 "
+        "for older Chinese files",
+        *(f":{n}: not csv (unexpected end of data in the row of lines 9 to 11); mend the row" for n in (9, 10, 11)),
+    ]
+    with pytest.raises(InputError, match=r"a\.csv:3: not csv"):
+        read(path)
+
+
+def test_a_csv_whose_header_cannot_be_read_is_rejected_whole(tmp_path):
+    for header in (b'"te"xt,n\n', b"text,\xff\n"):
+        (tmp_path / "a.csv").write_bytes(header + b"x,1\n")
+        (tmp_path / "b.csv").write_text("text\n")
+        texts, reasons = kept(tmp_path)
+        assert (texts, len(reasons)) == ([], 1)

@@ -222,25 +222,30 @@ def _split_file(path: Path, root: Path, source: Source, form: str | None = None)
 def _csv_cuts(path: Path, form: str) -> Iterator[tuple[int, int]]:
     """Where a shard of csv begins: a row's first byte and the lines before it, about every SHARD_BYTES.
 
-    A line end within quotes ends no row, so the file is read by the rules of csv; what cannot be is one shard.
+    A line end within quotes ends no row, so the file is read by the rules of csv; a broken row stays in its shard.
     """
     at = cut = 0
 
     def told() -> Iterator[str]:
         nonlocal at
-        for start, line in lines(path):
-            at = start + len(line)
-            yield line.removeprefix(b"\xef\xbb\xbf").decode("latin-1")  # what csv asks of it is ASCII
+        for start, whole in lines(path):
+            at = start
+            for line in whole.splitlines(keepends=True):
+                at += len(line)
+                yield line.removeprefix(b"\xef\xbb\xbf").decode("latin-1")  # what csv asks of it is ASCII
 
     yield 0, 0
     reader = csv_reader(told(), form)
-    try:
-        for cells in reader:
-            if cells and at - cut >= SHARD_BYTES and at < path.stat().st_size:
-                yield at, reader.line_num
-                cut = at
-    except csv.Error:
-        return
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            continue
+        if cells and at - cut >= SHARD_BYTES and at < path.stat().st_size:
+            yield at, reader.line_num
+            cut = at
 
 
 def _row_groups(path: Path) -> Iterator[tuple[int, int, int]]:

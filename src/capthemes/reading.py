@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from capthemes.errors import InputError
-from capthemes.files import decode, line_of, lines
+from capthemes.files import decode, is_ascii_based, line_of, lines
 from capthemes.inflation import batches, footer
 from capthemes.text import paragraphs
 
@@ -148,8 +148,10 @@ def _csv(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
     rows: list[list[str]] = []
     places: list[int] = []
     try:
-        found = _csv_rows(shard)
-        _, header = next(found)
+        found = _csv_rows(shard, reject)
+        _, header = next(found, (0, []))
+        if not header:
+            raise InputError(f"{path} is empty; leave it out")
         if len(set(header)) < len(header):
             raise InputError(f"{path}:1: two columns have one name ({', '.join(header)}); rename one")
         for line, cells in found:
@@ -166,22 +168,68 @@ def _csv(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
     yield _of_columns(shard, path, columns, places)
 
 
-def _csv_rows(shard: "Shard") -> Iterator[tuple[int, list[str]]]:
-    """The file's header and the shard's rows, none of them empty, each with the number of its last line."""
+def _csv_rows(shard: "Shard", reject: Reject) -> Iterator[tuple[int, list[str]]]:
+    """The file's header and the shard's rows, none of them empty, each with the number of its last line.
+
+    What is no csv goes to `reject` line by line, and reading goes on after it; of the header it is an InputError.
+    """
+    path = shard.files[0]
+    undecoded: list[str] = []
+    reader = csv_reader(_csv_lines(shard, undecoded), shard.format)
+    take = reject if shard.start else halt
+    if shard.start:
+        yield 1, _csv_header(path, shard.source.encoding, shard.format)
+    while True:
+        first = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            span = range(shard.line + first, shard.line + reader.line_num + 1)
+            within = f" in the row of lines {span[0]} to {span[-1]}" if len(span) > 1 else ""
+            for line in span:
+                take(path, f"{path}:{line}: not csv ({error}{within}); mend the row")
+        else:
+            if undecoded:
+                take(path, undecoded[0])
+            elif cells:
+                take = reject
+                yield shard.line + reader.line_num, cells
+        undecoded.clear()
+
+
+def _csv_lines(shard: "Shard", undecoded: list[str]) -> Iterator[str]:
+    """The shard's lines, decoded; why a line cannot be is added to `undecoded`."""
     path, encoding = shard.files[0], shard.source.encoding
     with path.open("rb") as file:
         file.seek(shard.start)
-        text = decode(file.read(-1 if shard.stop is None else shard.stop - shard.start), path, encoding, shard.start)
-    if not text.strip():
-        raise InputError(f"{path} is empty; leave it out")
-    reader = csv_reader(io.StringIO(text, newline=""), shard.format)
+        data = file.read(-1 if shard.stop is None else shard.stop - shard.start)
     try:
-        if shard.start:
-            decoded = (decode(line, path, encoding, at) for at, line in lines(path))
-            yield 1, next(cells for cells in csv_reader(decoded, shard.format) if cells)
-        yield from ((shard.line + reader.line_num, cells) for cells in reader if cells)
+        whole = decode(data, path, encoding, shard.start)
+    except InputError:
+        if not is_ascii_based(encoding):
+            raise
+    else:
+        yield from io.StringIO(whole, newline="")
+        return
+    at = shard.start
+    for line in data.splitlines(keepends=True):
+        try:
+            text = decode(line, path, encoding, at)
+        except InputError as error:
+            undecoded.append(str(error))
+            text = line.decode("latin-1")  # what csv asks of it is ASCII
+        yield text
+        at += len(line)
+
+
+def _csv_header(path: Path, encoding: str, form: str) -> list[str]:
+    decoded = (decode(line, path, encoding, at) for at, line in lines(path))
+    try:
+        return next(cells for cells in csv_reader(decoded, form) if cells)
     except csv.Error as error:
-        raise InputError(f"{path}:{shard.line + reader.line_num}: not csv ({error}); mend the row") from None
+        raise InputError(f"{path}: not csv ({error}); mend its header") from None
 
 
 def csv_reader(text: Iterable[str], form: str) -> Any:
