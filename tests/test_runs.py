@@ -148,15 +148,16 @@ def interrupted(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows cannot hold signals back")
 def test_processes_that_start_are_not_told_of_ctrl_c(monkeypatch):
-    monkeypatch.setattr(workers, "_in_worker", handler)
+    monkeypatch.setattr(workers, "_in_worker", blocked)
     get_reusable_executor().shutdown()
-    assert list(workers._side_by_side(None, [None], [0], 2)) == [signal.SIG_IGN]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert list(workers._side_by_side(None, [None], [0], 2)) == [{signal.SIGINT}]
+    assert blocked() == set()
 
 
-def handler(*_: object) -> object:
-    return signal.getsignal(signal.SIGINT)
+def blocked(*_: object) -> set[signal.Signals]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_an_input_that_changes_between_stop_and_resume_is_refused(many, tmp_path, monkeypatch):

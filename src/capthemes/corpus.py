@@ -118,7 +118,7 @@ def split(
         STANDARD_INPUT in paths.values() and source.format == "parquet"
     ):
         raise InputError("standard input is read once, and not as parquet; write it to a file first")
-    if source.format and len(paths) == len(inputs) and all(path.is_dir() for path in paths.values()):
+    if source.format and paths and len(paths) == len(inputs) and all(path.is_dir() for path in paths.values()):
         raise InputError(f"the files of a folder tell their formats by their endings; leave out format {source.format}")
     root = _common_root([path for path in paths.values() if path != STANDARD_INPUT])
     fresh = _Fresh()

@@ -94,7 +94,7 @@ def _side_by_side(job: Job, shards: Sequence[Shard], numbers: Sequence[int], wor
 
     pool = Parallel(n_jobs=workers, backend="loky", batch_size=1, return_as="generator_unordered")
     try:
-        with _deaf():
+        with _held_back():
             done = pool(delayed(_in_worker)(job, number, shards[number]) for number in numbers)
         yield from done
     except TerminatedWorkerError:
@@ -102,16 +102,22 @@ def _side_by_side(job: Job, shards: Sequence[Shard], numbers: Sequence[int], wor
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """No Ctrl-C for the moment, nor ever for processes that start in it; outside the main thread nothing can be set."""
-    if threading.current_thread() is not threading.main_thread():
+def _held_back() -> Iterator[None]:
+    """Ctrl-C waits, and processes that start meanwhile never hear of it. Windows cannot do so."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as pool_tracker
+
+    resource_tracker.ensure_running()  # as they start they let signals through
+    pool_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_worker(job: Job, number: int, shard: Shard) -> int:
