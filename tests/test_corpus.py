@@ -7,7 +7,7 @@ import pytest
 
 from capthemes import corpus, writing
 from capthemes.corpus import Rows, Source, split
-from capthemes.errors import InputError
+from capthemes.errors import InputError, TextTypeError
 
 
 def read(*inputs, **options):
@@ -248,3 +248,112 @@ def test_rejected_lines_are_named_by_their_numbers_in_the_whole_file(tmp_path, m
     assert sum(map(len, texts)) == 20
     numbers = [int(reason.removeprefix(f"{tmp_path}/a.jsonl:").split(":")[0]) for reason in reasons]
     assert numbers == list(range(1, 31, 3))
+
+
+def kept(*inputs, spool=None, **options):
+    """The texts that are read, and why the rest is not."""
+    reasons: list[str] = []
+
+    def take(path, reason):
+        reasons.append(reason)
+
+    tables = [t for s in split(inputs, Source(**options), spool=spool, reject=take) for t in s.tables(take)]
+    return [text for table in tables for text in table["text"].to_pylist()], reasons
+
+
+@pytest.mark.parametrize("size", [1, 30, 1 << 20])
+def test_a_broken_row_of_csv_takes_no_other_with_it(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(corpus, "SHARD_BYTES", size)
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        b'text,n\r\nok,1\n"bad"x,2\nfine,3\n"two\nlines \xff",4\n' + "产,5\n".encode() + b'z,6\n"open,7\n8,8\n9,9\n'
+    )
+    texts, reasons = kept(path)
+    assert texts == ["ok", "fine", "产", "z"]
+    assert [reason.removeprefix(f"{path}") for reason in reasons] == [
+        ":3: not csv (',' expected after '\"'); mend the row",
+        f": not utf-8 at byte {path.read_bytes().index(0xFF)}; name its encoding, as --encoding gb18030 "
+        "for older Chinese files",
+        *(f":{n}: not csv (unexpected end of data in the row of lines 9 to 11); mend the row" for n in (9, 10, 11)),
+    ]
+    with pytest.raises(InputError, match=r"a\.csv:3: not csv"):
+        read(path)
+
+
+def test_a_csv_whose_header_cannot_be_read_is_rejected_whole(tmp_path):
+    for header in (b'"te"xt,n\n', b"text,\xff\n"):
+        (tmp_path / "a.csv").write_bytes(header + b"x,1\n")
+        (tmp_path / "b.csv").write_text("text\n")
+        texts, reasons = kept(tmp_path)
+        assert (texts, len(reasons)) == ([], 1)
+
+
+def test_folders_of_texts_are_grouped_by_bytes_too(tmp_path, monkeypatch):
+    for i, length in enumerate((10, 10, 10, 300, 10)):
+        (tmp_path / f"{i}.txt").write_text("x" * length)
+    monkeypatch.setattr(corpus, "SHARD_BYTES", 25)
+    assert [[path.name for path in shard.files] for shard in split([tmp_path])] == [
+        ["0.txt", "1.txt"],
+        ["2.txt"],
+        ["3.txt"],
+        ["4.txt"],
+    ]
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path, articles):
+    (tmp_path / "link.jsonl").symlink_to(articles / "rows.jsonl")
+    whole = [p.text for p in read(articles)]
+    for inputs in ([articles, articles], [articles, articles / "rows.jsonl"], [articles, tmp_path / "link.jsonl"]):
+        assert [p.text for p in read(*inputs)] == whole
+    assert sorted(p.text for p in read(articles / "rows.jsonl", articles)) == sorted(whole)
+
+
+def test_a_line_that_is_too_long_is_rejected_alone(tmp_path):
+    long = json.dumps({"text": "x" * (33 << 20)})
+    data = f'{{"text": "a"}}\n{long}\n{{"text": "b"}}\nbroken\n'.encode()
+    (tmp_path / "a.jsonl").write_bytes(data)
+    packed(tmp_path / "a.jsonl.zst", data)
+    for name in ("a.jsonl", "a.jsonl.zst"):
+        texts, (first, second) = kept(tmp_path / name)
+        assert texts == ["a", "b"]
+        assert "the line at byte 14 has more than 16,777,216 bytes" in first
+        assert second.startswith(f"{tmp_path / name}:4: not JSON")
+        with pytest.raises(InputError, match="the line at byte 14 has more"):
+            read(tmp_path / name)
+
+
+def test_a_file_that_is_named_and_cannot_be_read_is_rejected_as_one_of_a_folder(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "b.jsonl").write_text("")
+    (tmp_path / "c.parquet").write_bytes(b"PAR1 no")
+    texts, reasons = kept(tmp_path / "a.jsonl", tmp_path / "b.jsonl", tmp_path / "c.parquet")
+    assert (texts, len(reasons)) == (["a"], 2)
+    with pytest.raises(InputError, match="no input that can be read"):
+        kept(tmp_path / "b.jsonl")
+    with pytest.raises(InputError, match="no file or folder"):
+        kept(tmp_path / "d.jsonl")
+    with pytest.raises(InputError, match="leave out format jsonl"):
+        kept(tmp_path, format="jsonl")
+
+
+def test_nothing_vanishes_uncounted(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"id": "x", "text": "  "}\n{"id": "y", "text": "One.\\n\\nTwo."}\n')
+    assert [(p.id, p.text) for p in read(tmp_path / "a.jsonl", cut=True)] == [
+        ("x#0", "  "),
+        ("y#0", "One."),
+        ("y#1", "Two."),
+    ]
+    (tmp_path / "b.md").write_text("---\ntitle: x\n---\n")
+    with pytest.raises(InputError, match=r"b\.md has no paragraph"):
+        read(tmp_path / "b.md")
+    assert kept(tmp_path / "b.md") == ([], [f"{tmp_path / 'b.md'} has no paragraph; leave it out"])
+
+
+def test_rows_that_are_no_texts(tmp_path):
+    with pytest.raises(TextTypeError, match=r"write Rows\(\[text\]\)"):
+        Rows("abc")
+    for odd in (None, 1):
+        with pytest.raises(InputError, match=rf"row 2 is {odd}, neither a string nor a mapping"):
+            split([Rows(["a", odd])], spool=tmp_path)
+        texts, reasons = kept(Rows(["a", odd, "b"]), spool=tmp_path)
+        assert (texts, len(reasons)) == (["a", "b"], 1)

@@ -1,12 +1,16 @@
 import json
+from datetime import datetime
+from decimal import Decimal
 
 import pandas
 import pyarrow.parquet
 import pytest
 
+import capthemes
 from capthemes import batches, corpus
 from capthemes.batches import SCHEMA
-from capthemes.corpus import Source
+from capthemes.codebook import Codebook
+from capthemes.corpus import Rows, Source
 from capthemes.errors import InputError
 from capthemes.labelling import label_corpus
 
@@ -137,3 +141,72 @@ def test_objects_without_fields_and_nested_cells(tmp_path):
         label_corpus([tmp_path / "in.jsonl"], tmp_path / f"o.{ending}")
     assert pandas.read_csv(tmp_path / "o.csv").tags.tolist() == ['["x", "产"]', "[]"]
     assert pandas.read_parquet(tmp_path / "o.parquet").meta.tolist() == ["{}", "{}"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([9007199254740993, 1.5], ["9007199254740993", "1.5"]),
+        ([2**40, 1.5], [2**40, 1.5]),
+        ([{"n": 2**53 + 1}, {"n": 0.5}], ['{"n": 9007199254740993}', '{"n": 0.5}']),
+        ([[], ["x"]], [[], ["x"]]),
+    ],
+)
+def test_shards_whose_types_have_no_room_for_each_other_become_strings(tmp_path, monkeypatch, values, expected):
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": "x", "m": value}) + "\n" for value in values))
+    monkeypatch.setattr(corpus, "SHARD_BYTES", 1)
+    for _ in range(2):
+        label_corpus([tmp_path / "in.jsonl"], tmp_path / "run")
+        assert pyarrow.parquet.read_table(tmp_path / "run")["m"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (pyarrow.array([Decimal("1.50")]), pyarrow.array([7]), ["1.50", "7"]),
+        (pyarrow.array([-1], "int32"), pyarrow.array([2**63 + 1], "uint64"), ["-1", str(2**63 + 1)]),
+        (
+            pyarrow.array([datetime(1500, 1, 1)], pyarrow.timestamp("s")),
+            pyarrow.array([datetime(2020, 1, 1)], pyarrow.timestamp("ns")),
+            ["1500-01-01 00:00:00.000", "2020-01-01 00:00:00.000000000"],
+        ),
+        (pyarrow.array([1], "int8"), pyarrow.array([300], "int32"), [1, 300]),
+    ],
+)
+def test_parquet_files_whose_types_have_no_room_for_each_other(tmp_path, first, second, expected):
+    for name, column in (("a", first), ("b", second)):
+        pyarrow.parquet.write_table(pyarrow.table({"text": ["x"], "m": column}), tmp_path / f"{name}.parquet")
+    label_corpus([tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "run")
+    assert pyarrow.parquet.read_table(tmp_path / "run")["m"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@pytest.mark.parametrize("depth", [48, 49, 900])
+def test_columns_nested_deeper_than_parquet_are_json(tmp_path, depth, opening, closing):
+    nested = f"{opening * depth}1{closing * depth}"
+    (tmp_path / "in.jsonl").write_text(f'{{"text": "x", "m": {nested}}}\n')
+    label_corpus([tmp_path / "in.jsonl"], tmp_path / "o.parquet")
+    (found,) = pyarrow.parquet.read_table(tmp_path / "o.parquet")["m"].to_pylist()
+    assert (found.replace(" ", "") if depth > 48 else json.dumps(found).replace(" ", "")) == nested
+
+
+def test_a_model_that_was_saved_anew_is_read_anew(tmp_path, land_codebook, land_paragraphs):
+    book = Codebook.load(land_codebook)
+    for round in (1, 2):
+        some = land_paragraphs[: 20 * round]
+        trained = capthemes.train({"land": some}, name="m", family="keywords", codebook=book)
+        trained.save(tmp_path / "m")
+        label_corpus(Rows(["A plot for a plant."]), tmp_path / f"{round}.parquet", model=tmp_path / "m")
+        (found,) = pyarrow.parquet.read_table(tmp_path / f"{round}.parquet")["model"].to_pylist()
+        assert found == trained.id
+
+
+def test_a_lang_that_is_no_string_is_kept_beside_ours(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "a word", "lang": ["zh"]}\n{"text": "a word"}\n')
+    label_corpus([tmp_path / "in.jsonl"], tmp_path / "o.parquet")
+    rows = pyarrow.parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert [(row["lang"], row["input_lang"]) for row in rows] == [("en", ["zh"]), ("en", None)]
+    (tmp_path / "in.jsonl").write_text('{"text": "a word", "lang": 3}\n')
+    label_corpus([tmp_path / "in.jsonl"], tmp_path / "o.parquet", overwrite=True)
+    (row,) = pyarrow.parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert row["lang"] == "3"

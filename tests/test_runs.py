@@ -10,15 +10,17 @@ import re
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 from benchmarks import cluster, resume, scale
+from joblib.externals.loky import get_reusable_executor
 
 import capthemes
-from capthemes import corpus, workers
+from capthemes import corpus, labelling, workers
 from capthemes.cli import main
 from capthemes.corpus import Rows
 from capthemes.errors import InputError, RunError
@@ -130,6 +132,133 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_is_done_twice(many, tmp_path, monk
     assert labelled == [0, 1, 2, 3, 4, 5]
 
 
+def test_ctrl_c_before_any_part_says_how_to_go_on(many, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(labelling, "fingerprint_file", interrupted)
+        assert main(["label", str(many), "-o", str(tmp_path / "run")]) == 130
+    shown = capsys.readouterr().err
+    assert shown == "capthemes: stopped while the input was read through; give the same command again\n"
+    assert label_corpus([many], tmp_path / "run").paragraphs == 30
+    monkeypatch.setattr("capthemes.report.page.write_report", interrupted)
+    assert main(["report", str(tmp_path / "run"), "-o", str(tmp_path / "o.html")]) == 130
+    assert capsys.readouterr().err == "capthemes: stopped\n"
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows cannot hold signals back")
+def test_processes_that_start_are_not_told_of_ctrl_c(monkeypatch):
+    monkeypatch.setattr(workers, "_in_worker", blocked)
+    get_reusable_executor().shutdown()
+    assert list(workers._side_by_side(None, [None], [0], 2)) == [{signal.SIGINT}]
+    assert blocked() == set()
+
+
+def blocked(*_: object) -> set[signal.Signals]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_input_that_changes_between_stop_and_resume_is_refused(many, tmp_path, monkeypatch):
+    label_corpus([many], tmp_path / "whole")
+    before, run = many.read_bytes(), tmp_path / "run"
+    real = workers.label_shard
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "label_shard", lambda job, n, *rest: interrupted() if n == 2 else real(job, n, *rest))
+        with pytest.raises(KeyboardInterrupt, match="2 of 6 parts stand"):
+            label_corpus([many], run)
+    for changed in (before + b'{"text": "more"}\n', before[:-30]):
+        many.write_bytes(changed)
+        with pytest.raises(
+            RunError, match=r"begun with something else: the input \(行业 in.jsonl had .* and its SHA-256"
+        ):
+            label_corpus([many], run)
+    many.write_bytes(before)
+    label_corpus([many], run)
+    assert bytes_of(run) == bytes_of(tmp_path / "whole")
+
+
+def test_what_a_killed_process_left_beside_the_output_goes(many, tmp_path):
+    for name in (
+        ".o.csv.abcd_123.tmp",
+        ".o.csv.rejects.jsonl.abcd_123.tmp",
+        ".o.csv.notes.tmp",
+        ".o.csv.x.abcd_123.tmp",
+    ):
+        (tmp_path / name).write_text("x")
+    label_corpus([many], tmp_path / "o.csv")
+    assert sorted(path.name for path in tmp_path.glob(".*")) == [".o.csv.notes.tmp", ".o.csv.x.abcd_123.tmp"]
+
+
+def test_a_rank_that_fails_leaves_the_parts_of_others(many, tmp_path, monkeypatch):
+    lines = many.read_text(encoding="utf-8").splitlines(keepends=True)
+    many.write_text("".join([*lines[:6], "broken\n", *lines[6:]]), encoding="utf-8")
+    real = labelling.label_shards
+
+    def meanwhile(*given):
+        monkeypatch.setattr(labelling, "label_shards", real)
+        label_corpus([many], tmp_path / "o.csv", rank=0, world=2)
+        real(*given)
+
+    monkeypatch.setattr(labelling, "label_shards", meanwhile)
+    with pytest.raises(InputError, match="not JSON"):
+        label_corpus([many], tmp_path / "o.csv", rank=1, world=2)
+    assert len(list((tmp_path / ".o.csv.run").glob("part-*"))) >= 3
+
+
+def test_ranks_that_finish_at_once_make_one_file(many, tmp_path, monkeypatch):
+    real, others = RunFolder.gather, []
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "gather", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            label_corpus([many], tmp_path / "o.csv")
+
+    def gather(*given):
+        if not others:
+            others.append(pool.submit(label_corpus, [many], tmp_path / "o.csv", rank=1, world=2))
+            time.sleep(1)
+        real(*given)
+
+    monkeypatch.setattr(RunFolder, "gather", gather)
+    with ThreadPoolExecutor() as pool:
+        told = label_corpus([many], tmp_path / "o.csv", rank=0, world=2)
+        assert others[0].result() == told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.csv", many.name]
+
+
+def test_a_first_part_without_rows_is_opened(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("text,n\n")
+    (tmp_path / "in" / "b.csv").write_text("text,n\nOvercapacity in steel.,1\n")
+    for name in ("run", "o.parquet"):
+        assert main(["label", str(tmp_path / "in"), "-o", str(tmp_path / name)]) == 0
+        assert main(["report", str(tmp_path / name), "-o", str(tmp_path / f"{name}.html")]) == 0
+    (tmp_path / "run" / ".run" / "run.json").unlink()
+    assert open_run(tmp_path / "run").model == capthemes.load().id
+
+
+def test_a_dry_run_counts_no_more_workers_than_shards(many, tmp_path, capsys):
+    for asked, shown in (("4", "4"), ("8", "6")):
+        assert main(["label", str(many), "-o", str(tmp_path / "run"), "--dry-run", "--workers", asked]) == 0
+        assert f"by {shown} worker(s)" in capsys.readouterr().out
+    assert main(["label", str(many), "-o", str(tmp_path / "run"), "--workers", "2", "--trusted", "x"]) == 1
+    assert "--trusted is for one process: leave --workers out" in capsys.readouterr().err
+
+
+def test_rejects_of_odd_names_and_of_all_rows_are_written(tmp_path):
+    odd = tmp_path / os.fsdecode(b"n\xff.jsonl")
+    odd.write_text('{"text": "fine"}\n{"\\ud800": 1}\n')
+    summary = label_corpus([odd], tmp_path / "o.parquet", on_error="skip")
+    (line,) = (tmp_path / "o.parquet.rejects.jsonl").read_text(encoding="utf-8").splitlines()
+    assert (json.loads(line)["file"], summary.rejected) == ("n?.jsonl", {"n?.jsonl": 1})
+    odd.write_text("broken\nbroken\n")
+    with pytest.raises(InputError, match=r"2 rows were rejected; .*p\.parquet\.rejects\.jsonl has the reasons"):
+        label_corpus([odd], tmp_path / "p.parquet", on_error="skip")
+    assert len((tmp_path / "p.parquet.rejects.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_a_single_file_goes_on_too(many, tmp_path, monkeypatch):
     label_corpus([many], tmp_path / "whole.csv")
     with monkeypatch.context() as patch:
@@ -197,7 +326,7 @@ def test_the_second_of_two_runs_is_refused(many, tmp_path):
     label_corpus([many], run.path)
 
 
-def test_a_folder_of_other_things_is_let_be(many, tmp_path):
+def test_a_folder_of_other_things_is_let_be(many, tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     with pytest.raises(InputError, match="is no run's folder"):
@@ -206,6 +335,7 @@ def test_a_folder_of_other_things_is_let_be(many, tmp_path):
         label_corpus([tmp_path], tmp_path / "within")
     assert not (tmp_path / "within").exists()
     assert main(["label", str(many), "-o", "/proc/run"]) == 1
+    assert "capthemes: /proc/run: No such file or directory" in capsys.readouterr().err
 
 
 def test_rejects_are_kept_with_their_reasons_and_counted(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Clusters: Spark with a real JVM, and the engines that take the same function, against the local run, bit for bit."""
 
 import importlib.util
+import inspect
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from capthemes import spark
 from capthemes.batches import label_batches, labelled_schema
 from capthemes.errors import InputError, ModelError
 from capthemes.labelling import label_corpus
+from conftest import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pyspark warns of what it was built on
 
@@ -122,7 +124,15 @@ def test_the_function_is_pure_and_keeps_rows_where_they_are(texts, local, fast):
 
 def table_labelled(table: pyarrow.Table) -> pyarrow.Table:
     """One Arrow table through the function, as datasets, Ray and Dask hand them over."""
-    return pyarrow.Table.from_batches(label_batches(table.to_batches(), "fast"))
+    batches = table.to_batches() or [pyarrow.RecordBatch.from_pylist([], table.schema)]
+    return pyarrow.Table.from_batches(label_batches(batches, "fast"))
+
+
+def test_the_recipe_takes_an_empty_table(texts):
+    empty = table_labelled(texts.slice(0, 0))
+    assert (len(empty), empty.schema) == (0, table_labelled(texts).schema)
+    recipe = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    assert inspect.getsource(table_labelled).split('"""')[-1] in recipe
 
 
 def test_datasets_map(texts, local):

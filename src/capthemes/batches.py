@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capthemes.errors import InputError, ModelError
-from capthemes.model import DEFAULT, Model, load
+from capthemes.model import DEFAULT, Model, load, stamp
 from capthemes.reading import apart, is_string
 from capthemes.records import label_type
 from capthemes.text import scripts
@@ -78,16 +78,31 @@ def labelled_schema(
     return pyarrow.schema(fields, {name: json.dumps(values) for name, values in known.items()})
 
 
-@lru_cache(maxsize=1)
 def loaded(model: str) -> Model:
-    """A model by name or folder, loaded once by each process."""
+    """A model by name or folder, loaded once by each process, and anew where another was saved there."""
+    return _loaded(model, stamp(model))
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, stamp: tuple[int, ...]) -> Model:
     return load(model)
 
 
 def _kept(schema: "pyarrow.Schema", lang: str) -> dict[str, str]:
     """The input's columns and what they are called beside ours; its own lang is ours where that is automatic."""
-    own = ADDED if lang == "auto" else (*ADDED, "lang")
-    return apart([name for name in schema.names if lang != "auto" or name != "lang"], own)
+    if _tells_languages(schema, lang):
+        return apart([name for name in schema.names if name != "lang"], ADDED)
+    return apart(schema.names, (*ADDED, "lang"))
+
+
+def _tells_languages(schema: "pyarrow.Schema", lang: str) -> bool:
+    """Whether the input's own lang is used: lists, objects and bytes cannot be."""
+    from pyarrow import types
+
+    if lang != "auto" or "lang" not in schema.names:
+        return False
+    kind = schema.field("lang").type
+    return bool(is_string(kind) or types.is_null(kind) or types.is_primitive(kind))
 
 
 def _label(
@@ -105,7 +120,7 @@ def _label(
     for name, fresh in _kept(batch.schema, lang).items():
         columns[fresh] = batch[name]
         if name == text:
-            own = batch["lang"] if lang == "auto" and "lang" in batch.schema.names else None
+            own = batch["lang"] if _tells_languages(batch.schema, lang) else None
             columns["lang"] = _languages(texts, own, lang)
     for name in ("labels", "probabilities"):
         column = predicted[name].combine_chunks()

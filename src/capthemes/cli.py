@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"capthemes: {error}\n")
         return 1
     except KeyboardInterrupt as stopped:
-        sys.stderr.write(f"capthemes: {stopped or 'stopped'}\n")
+        sys.stderr.write(f"capthemes: {str(stopped) or 'stopped'}\n")
         return 130
     except OSError as error:
         sys.stderr.write(f"capthemes: {error.filename or 'input or output'}: {error.strerror or error}\n")

@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from capthemes.errors import InputError
-from capthemes.files import PACKED, is_ascii_based, is_packed, lines, size
+from capthemes.errors import InputError, TextTypeError
+from capthemes.files import PACKED, Reject, is_ascii_based, is_packed, lines, size
 from capthemes.inflation import footer
-from capthemes.reading import ROWS, Reject, csv_reader, halt, tables
+from capthemes.reading import ROWS, csv_reader, halt, tables
 from capthemes.records import Paragraph
 from capthemes.store import atomic_path
 
@@ -30,6 +30,7 @@ ENDINGS = {
     ".tsv": "tsv",
     ".parquet": "parquet",
 }
+DOCUMENTS = ("txt", "md")
 FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
 SHARD_BYTES = 16 << 20
 SHARD_FILES = 500
@@ -51,6 +52,10 @@ class Rows:
     """Texts, or rows that are mappings, from anything that can be iterated: an input beside files and folders."""
 
     rows: Iterable[str | Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rows, str | bytes):
+            raise TextTypeError(f"Rows takes several texts, not one {type(self.rows).__name__}; write Rows([text])")
 
 
 Input: TypeAlias = str | Path | Rows | Any  # Any: a datasets.Dataset or IterableDataset
@@ -102,8 +107,9 @@ def split(
     of a known ending, sorted by name, below it at any depth; one that `save_to_disk` wrote gives its rows. What can
     be read once only is copied into the folder `spool` first.
 
-    Raises InputError for a path that is missing, empty, of an unknown ending, or a folder without readable files;
-    `reject` may take a file instead.
+    A file that is named twice is taken once. Raises InputError for a path that is missing or of an unknown ending, for
+    a folder without readable files, and for an empty or damaged file or a row of Rows that is neither a string nor a
+    mapping, unless `reject` takes these.
     """
     source = source or Source()
     shards: list[Shard] = []
@@ -112,21 +118,36 @@ def split(
         STANDARD_INPUT in paths.values() and source.format == "parquet"
     ):
         raise InputError("standard input is read once, and not as parquet; write it to a file first")
+    if source.format and paths and len(paths) == len(inputs) and all(path.is_dir() for path in paths.values()):
+        raise InputError(f"the files of a folder tell their formats by their endings; leave out format {source.format}")
     root = _common_root([path for path in paths.values() if path != STANDARD_INPUT])
+    fresh = _Fresh()
     for number, given in enumerate(inputs):
         path = paths.get(number)
         if path is None or path == STANDARD_INPUT:
             if spool is None:
                 raise InputError(f"{given!r:.60} can be read once only; give split a folder to copy it into (spool)")
-            copy, form = _spooled(given, spool, number, source)
+            copy, form = _spooled(given, spool, number, source, reject)
             shards.extend(_split_file(copy, spool.absolute(), source, form))
         elif path.is_dir():
-            shards.extend(_split_folder(path, root, source, reject))
-        else:
-            shards.extend(_split_file(path, root, source))
+            shards.extend(_split_folder(path, root, source, reject, fresh))
+        elif fresh(path):
+            shards.extend(_split_or_reject(path, root, source, _form(path, source), reject))
     if not shards:
-        raise InputError("no input; give files, folders, or - for standard input")
+        raise InputError("no input that can be read; give files, folders, or - for standard input")
     return shards
+
+
+class _Fresh:
+    """Whether a file is asked about for the first time, under whichever name."""
+
+    def __init__(self) -> None:
+        self._seen: set[Path] = set()
+
+    def __call__(self, path: Path) -> bool:
+        before = len(self._seen)
+        self._seen.add(path.resolve())
+        return len(self._seen) > before
 
 
 def format_of(path: Path) -> str | None:
@@ -143,29 +164,30 @@ def _common_root(paths: Sequence[Path]) -> Path:
     return Path(os.path.commonpath(folders)) if folders else Path()
 
 
-def _split_folder(folder: Path, root: Path, source: Source, reject: Reject) -> Iterator[Shard]:
+def _split_folder(folder: Path, root: Path, source: Source, reject: Reject, fresh: "_Fresh") -> Iterator[Shard]:
     if _is_dataset(folder):
-        yield from _split_dataset(folder, root, source)
+        yield from _split_dataset(folder, root, source) if fresh(folder) else ()
         return
     found = [p for p in sorted(folder.rglob("*")) if _is_dataset(p) or (p.is_file() and format_of(p))]
     found = [p for p in found if not _hidden(p, folder) and not any(map(_is_dataset, _between(p, folder)))]
     if not found:
         raise InputError(f"no readable files in folder {folder}; it needs files ending in {', '.join(ENDINGS)}")
     group: list[Path] = []
-    for path in found:
+    whole = 0
+    for path in filter(fresh, found):
         form = None if path.is_dir() else format_of(path)
-        if group and (form not in ("txt", "md") or format_of(group[0]) != form or len(group) == SHARD_FILES):
+        more = path.stat().st_size if form in DOCUMENTS else 0
+        full = len(group) == SHARD_FILES or whole + more > SHARD_BYTES
+        if group and (full or form not in DOCUMENTS or format_of(group[0]) != form):
             yield Shard(str(format_of(group[0])), tuple(group), root, source)
-            group = []
-        if form in ("txt", "md"):
+            group, whole = [], 0
+        if form in DOCUMENTS:
             group.append(path)
+            whole += more
         elif form is None:
             yield from _split_dataset(path, root, source)
         else:
-            try:
-                yield from _split_file(path, root, source, form)
-            except InputError as error:
-                reject(path, str(error))
+            yield from _split_or_reject(path, root, source, form, reject)
     if group:
         yield Shard(str(format_of(group[0])), tuple(group), root, source)
 
@@ -194,14 +216,26 @@ def _split_dataset(folder: Path, root: Path, source: Source) -> Iterator[Shard]:
         yield Shard("dataset", (folder,), root, source, start, end, rows=end - start)
 
 
-def _split_file(path: Path, root: Path, source: Source, form: str | None = None) -> Iterator[Shard]:
+def _form(path: Path, source: Source) -> str:
+    """The format of a file that was named. Raises InputError where it is missing or nothing tells."""
     if not path.exists():
         raise InputError(f"no file or folder {str(path)!r}; check the path")
-    form = form or source.format or format_of(path)
+    form = source.format or format_of(path)
     if form is None:
         raise InputError(f"cannot tell the format of {str(path)!r} by its ending; use {', '.join(ENDINGS)} or --format")
     if is_packed(path) and form != "jsonl":
         raise InputError(f"{path}: only jsonl is read packed; unpack it first")
+    return form
+
+
+def _split_or_reject(path: Path, root: Path, source: Source, form: str, reject: Reject) -> Iterator[Shard]:
+    try:
+        yield from _split_file(path, root, source, form)
+    except InputError as error:
+        reject(path, str(error))
+
+
+def _split_file(path: Path, root: Path, source: Source, form: str) -> Iterator[Shard]:
     whole = size(path)
     if whole == 0:
         raise InputError(f"{path} is empty (0 bytes) or no plain file; leave it out, or pipe it to -")
@@ -222,25 +256,30 @@ def _split_file(path: Path, root: Path, source: Source, form: str | None = None)
 def _csv_cuts(path: Path, form: str) -> Iterator[tuple[int, int]]:
     """Where a shard of csv begins: a row's first byte and the lines before it, about every SHARD_BYTES.
 
-    A line end within quotes ends no row, so the file is read by the rules of csv; what cannot be is one shard.
+    A line end within quotes ends no row, so the file is read by the rules of csv; a broken row stays in its shard.
     """
     at = cut = 0
 
     def told() -> Iterator[str]:
         nonlocal at
-        for start, line in lines(path):
-            at = start + len(line)
-            yield line.removeprefix(b"\xef\xbb\xbf").decode("latin-1")  # what csv asks of it is ASCII
+        for start, whole in lines(path):
+            at = start
+            for line in whole.splitlines(keepends=True):
+                at += len(line)
+                yield line.removeprefix(b"\xef\xbb\xbf").decode("latin-1")  # what csv asks of it is ASCII
 
     yield 0, 0
     reader = csv_reader(told(), form)
-    try:
-        for cells in reader:
-            if cells and at - cut >= SHARD_BYTES and at < path.stat().st_size:
-                yield at, reader.line_num
-                cut = at
-    except csv.Error:
-        return
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            continue
+        if cells and at - cut >= SHARD_BYTES and at < path.stat().st_size:
+            yield at, reader.line_num
+            cut = at
 
 
 def _row_groups(path: Path) -> Iterator[tuple[int, int, int]]:
@@ -255,7 +294,7 @@ def _row_groups(path: Path) -> Iterator[tuple[int, int, int]]:
             start, whole, rows = group + 1, 0, 0
 
 
-def _spooled(given: Input, folder: Path, number: int, source: Source) -> tuple[Path, str]:
+def _spooled(given: Input, folder: Path, number: int, source: Source, reject: Reject) -> tuple[Path, str]:
     """A copy of what can be read once only, and its format."""
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(given, str | Path):
@@ -263,26 +302,29 @@ def _spooled(given: Input, folder: Path, number: int, source: Source) -> tuple[P
             shutil.copyfileobj(sys.stdin.buffer, file)
         return folder / "stdin", source.format or "txt"
     if isinstance(given, Rows):
-        return _spool_rows(given.rows, folder / f"rows-{number}", source.text), "jsonl"
+        return _spool_rows(given.rows, folder / f"rows-{number}", source.text, reject), "jsonl"
     if hasattr(given, "with_format") and hasattr(given, "features"):
-        return _spool_dataset(given, folder / f"rows-{number}", source.text)
+        return _spool_dataset(given, folder / f"rows-{number}", source.text, reject)
     raise InputError(f"{given!r:.60} is no path and no dataset; wrap what can be iterated in Rows(...)")
 
 
-def _spool_rows(rows: Iterable[Any], path: Path, text: str) -> Path:
+def _spool_rows(rows: Iterable[Any], path: Path, text: str, reject: Reject) -> Path:
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogatepass") as file:
-        for row in rows:
-            content = {text: row} if isinstance(row, str) else dict(row)
-            file.write(json.dumps(content, default=str) + "\n")
+        for number, row in enumerate(rows, 1):
+            if isinstance(row, str) or hasattr(row, "keys"):
+                content = {text: row} if isinstance(row, str) else dict(row)
+                file.write(json.dumps(content, default=str) + "\n")
+            else:
+                reject(Path(path.name), f"row {number} is {row!r:.60}, neither a string nor a mapping; mend or drop it")
     return path
 
 
-def _spool_dataset(dataset: Any, path: Path, text: str) -> tuple[Path, str]:
+def _spool_dataset(dataset: Any, path: Path, text: str, reject: Reject) -> tuple[Path, str]:
     """Rows of a Dataset, or of a stream whose columns are known, as parquet; of another stream as jsonl."""
     import pyarrow.parquet
 
     if dataset.features is None:
-        return _spool_rows(dataset, path, text), "jsonl"
+        return _spool_rows(dataset, path, text, reject), "jsonl"
     batches = iter(dataset.with_format("arrow").iter(batch_size=ROWS))
     schema = dataset.features.arrow_schema.remove_metadata()
     with atomic_path(path) as temporary, pyarrow.parquet.ParquetWriter(temporary, schema) as writer:

@@ -4,14 +4,17 @@ import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeAlias, cast
 
 from capthemes.errors import InputError
+from capthemes.inflation import LONGEST_LINE
 from capthemes.inflation import line as next_line
+
+Reject: TypeAlias = Callable[[Path, str], None]  # what becomes of a broken row or file: its file, and the reason
 
 PACKED = (".gz", ".zst")
 CHUNK = 1 << 20
@@ -43,22 +46,30 @@ def size(path: Path) -> int:
         return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
 
 
-def lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """The lines that begin from byte `start` up to byte `stop` (exclusive), each with its first byte."""
+def lines(
+    path: Path, start: int = 0, stop: int | None = None, reject: Reject | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """The lines that begin from byte `start` up to byte `stop` (exclusive), each with its first byte.
+
+    Raises InputError for a line that is too long, unless `reject` takes it: then it is empty.
+    """
     if is_packed(path):
-        yield from _packed_lines(path, start, stop)
+        yield from _packed_lines(path, start, stop, reject)
         return
     with path.open("rb") as file:
         at = start
         if start:
             file.seek(start - 1)
-            at += len(next_line(file, path, start - 1)) - 1
-        while (stop is None or at < stop) and (line := next_line(file, path, at)):
+            at += _rest(file, stop and stop - start + 1) - 1
+        while stop is None or at < stop:
+            line, length = _line(file, path, at, stop and stop - at, reject)
+            if not length:
+                break
             yield at, line
-            at += len(line)
+            at += length
 
 
-def _packed_lines(path: Path, start: int, stop: int | None) -> Iterator[tuple[int, bytes]]:
+def _packed_lines(path: Path, start: int, stop: int | None, reject: Reject | None) -> Iterator[tuple[int, bytes]]:
     with _damage(path):
         reading = _last.pop() if _last else None
         if reading is None or reading.path != path or start < reading.until or not start:
@@ -66,13 +77,38 @@ def _packed_lines(path: Path, start: int, stop: int | None) -> Iterator[tuple[in
         while reading.at < start - 1:
             reading.at += len(_some(reading.file, start - 1 - reading.at, path))
         if reading.at < start:
-            reading.at += len(next_line(reading.file, path, reading.at))
-        while (stop is None or reading.at < stop) and (line := next_line(reading.file, path, reading.at)):
+            reading.at += _rest(reading.file)
+        while stop is None or reading.at < stop:
+            line, length = _line(reading.file, path, reading.at, None, reject)
+            if not length:
+                break
             at = reading.at
-            reading.at += len(line)
+            reading.at += length
             yield at, line
         reading.until = reading.at if stop is None else stop
         _last[:] = [reading]
+
+
+def _line(file: BinaryIO, path: Path, at: int, most: int | None, reject: Reject | None) -> tuple[bytes, int]:
+    """The next line and its length; of one that was rejected at least the first `most` bytes are passed over."""
+    try:
+        line = next_line(file, path, at)
+    except InputError as error:
+        if reject is None:
+            raise
+        reject(path, str(error))
+        return b"", LONGEST_LINE + 1 + _rest(file, most)
+    return line, len(line)
+
+
+def _rest(file: BinaryIO, most: int | None = None) -> int:
+    """The bytes to the end of a line, read; no more than about `most` of them."""
+    found = 0
+    while (most is None or found < most) and (part := file.readline(CHUNK)):
+        found += len(part)
+        if part.endswith(b"\n"):
+            break
+    return found
 
 
 def _some(file: BinaryIO, most: int, path: Path) -> bytes:

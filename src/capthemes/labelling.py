@@ -14,7 +14,7 @@ from capthemes.errors import InputError, RunError
 from capthemes.model import DEFAULT, Model
 from capthemes.reading import halt
 from capthemes.runs import BEGUN, FINISHED, FORMAT, GATHERED, PARTS, STATE, RunFolder
-from capthemes.store import fingerprint_bytes, fingerprint_file, write_text
+from capthemes.store import fingerprint_bytes, fingerprint_file, sweep, write_text
 from capthemes.summary import Summary
 from capthemes.workers import Job, Progress, Rejects, label_shards
 from capthemes.writing import output_format
@@ -70,16 +70,29 @@ class Target:
             raise InputError(f"{self.output} is one of the inputs; write to another file or folder")
 
     def finish(self, count: int, rejects: Rejects) -> Summary:
-        """Make the result of the `count` parts, all of which stand; where that was done before, tidy up."""
+        """Make the result of the `count` parts, all of which stand; where that was done before, tidy up.
+
+        Of several ranks that come here one does it, and the others find nothing left to do.
+        """
+        run, summary = self.run, self.run.summary(count)
+        try:
+            with run.alone():
+                return self._finish(count, rejects) if run.about() else summary
+        except FileNotFoundError:
+            if run.state.exists() or not self.output.exists():
+                raise
+            return summary
+
+    def _finish(self, count: int, rejects: Rejects) -> Summary:
         run = self.run
-        with run.alone():
-            if run.about()["state"] == BEGUN:
-                self._complete(count, rejects)
+        if run.about()["state"] == BEGUN:
+            self._complete(count, rejects)
         summary = run.summary(count)
         if self.form is None:
             run.clean()
             return summary
         if run.about()["state"] == FINISHED:
+            sweep(self.output)
             run.gather(count, self.output, self.form)
             run.write(run.about() | {"state": GATHERED})
         run.discard()
@@ -89,14 +102,18 @@ class Target:
         run, summary = self.run, self.run.summary(count)
         lines = rejects.lines + [line for number in range(count) for line in run.found(number)[1]]
         summary.rejected.update(line["file"] for line in rejects.lines)
-        if not summary.paragraphs:
-            raise InputError(f"no paragraph in what {self.output} was to be made of; {len(lines)} rows were rejected")
-        run.unify(count)
-        run.publish(count)
+        sweep(self.rejects)
         if lines:
             write_text(self.rejects, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
         else:
             self.rejects.unlink(missing_ok=True)
+        if not summary.paragraphs:
+            told = f"; {self.rejects} has the reasons" if lines else ""
+            raise InputError(
+                f"no paragraph in what {self.output} was to be made of; {len(lines)} rows were rejected{told}"
+            )
+        run.unify(count)
+        run.publish(count)
         run.write(run.about() | {"state": FINISHED, "summary": summary.to_dict()})
 
 
@@ -158,16 +175,19 @@ def label_corpus(
             files = _inputs(shards)
             run.begin(_about(shards, files, reader, source or Source(), lang, parts), files, overwrite)
             with _stopping(run, len(shards)):
-                if run.about()["state"] == BEGUN:
+                if run.about().get("state") == BEGUN:
                     label_shards(job, reader, shards, range(rank, len(shards), world), workers, progress)
-                if run.about()["state"] == BEGUN and run.done(len(shards)) < len(shards):
+                if run.about().get("state") == BEGUN and run.done(len(shards)) < len(shards):
                     return run.summary(len(shards))  # a rank that has more to do will finish
                 if stats != _stats(shards):
                     raise RunError("an input changed while it was read; give the command again to see which")
                 return target.finish(len(shards), rejects)
+    except KeyboardInterrupt as stopped:
+        told = str(stopped) or "stopped while the input was read through; give the same command again"
+        raise KeyboardInterrupt(told) from None
     except InputError:
-        if not begun and run.state.is_dir() and (target.form or not any(run.work.glob("part-*"))):
-            run.discard()
+        if world == 1 and not begun and run.state.is_dir() and (target.form or not any(run.work.glob("part-*"))):
+            run.discard()  # of several ranks the others may have parts in it
         raise
 
 

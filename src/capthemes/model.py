@@ -202,6 +202,12 @@ def load(name: str | Path = DEFAULT, **options: Any) -> Model:
     return Model.load(name, **options)
 
 
+def stamp(name: str | Path) -> tuple[int, ...]:
+    """What tells cheaply whether `name` is still the same model. Raises ModelError for an unknown name."""
+    about = (_folder(name) / MANIFEST).stat() if (_folder(name) / MANIFEST).is_file() else None
+    return (about.st_ino, about.st_size, about.st_mtime_ns) if about else ()
+
+
 def names() -> list[str]:
     """The bundled models."""
     return sorted(path.parent.name for path in home("models").glob(f"*/{MANIFEST}"))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from capthemes.batches import BATCH, label_batches
 from capthemes.corpus import Input, Shard, Source, split
+from capthemes.files import Reject
 from capthemes.model import Model
-from capthemes.reading import Reject, halt
+from capthemes.reading import halt
 
 
 @dataclass(frozen=True, slots=True)

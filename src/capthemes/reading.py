@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from capthemes.errors import InputError
-from capthemes.files import decode, line_of, lines
+from capthemes.files import Reject, decode, is_ascii_based, line_of, lines
 from capthemes.inflation import batches, footer
 from capthemes.text import paragraphs
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from capthemes.corpus import Shard
 
-Reject: TypeAlias = Callable[[Path, str], None]  # what becomes of a broken row or file: its file, and the reason
-
 ROWS = 16_384  # rows in one table of parquet or of a dataset
+DEEPEST = 48  # parquet is read to 100 levels, and a list takes two
 OURS = ("id", "text", "document", "position", "labels", "probabilities", "model", "schema")
 OWN_COLUMNS = (*OURS, "theme", "stance", "voice", "probability")  # the last four in csv
 
@@ -70,14 +69,27 @@ def strings(values: Sequence[str | None]) -> "pyarrow.Array":
 
 
 def array(values: Sequence[Any]) -> "pyarrow.Array":
-    """Values as an Arrow array; values of no common type are written as JSON strings."""
+    """Values as an Arrow array; values of no common type are written as JSON strings, as is what parquet cannot hold:
+    objects without fields, and lists and objects nested more than DEEPEST times."""
     import pyarrow
 
     try:
         found = pyarrow.array(values)
     except (pyarrow.ArrowException, UnicodeEncodeError, OverflowError):
         return as_json(values)
-    return as_json(values) if "struct<>" in str(found.type) else found  # parquet has no object without fields
+    return as_json(values) if _is_deep(found.type) or "struct<>" in str(found.type) else found
+
+
+def _is_deep(kind: Any) -> bool:
+    """Whether a type is nested more than DEEPEST times."""
+    from pyarrow import types
+
+    level = [kind]
+    for _ in range(DEEPEST + 1):
+        level = [field.type for kind in level if types.is_struct(kind) for field in kind] + [
+            kind.value_type for kind in level if types.is_list(kind)
+        ]
+    return bool(level)
 
 
 def as_json(values: Sequence[Any]) -> "pyarrow.Array":
@@ -97,7 +109,8 @@ def _documents(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
         except InputError as error:
             reject(path, str(error))
             continue
-        found = paragraphs(text, markdown=shard.format == "md")
+        if not (found := paragraphs(text, markdown=shard.format == "md")):
+            reject(path, f"{path} has no paragraph; leave it out")
         names += [shard.name(path)] * len(found)
         positions += range(len(found))
         texts += found
@@ -110,7 +123,7 @@ def _jsonl(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
     rows: list[dict[str, Any]] = []
     places: list[int] = []
     before: int | None = None  # lines before the shard's first, counted when an error has to name one
-    for number, (offset, line) in enumerate(lines(path, shard.start, shard.stop)):
+    for number, (offset, line) in enumerate(lines(path, shard.start, shard.stop, reject)):
         if not line.strip():
             continue
         try:
@@ -148,8 +161,10 @@ def _csv(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
     rows: list[list[str]] = []
     places: list[int] = []
     try:
-        found = _csv_rows(shard)
-        _, header = next(found)
+        found = _csv_rows(shard, reject)
+        _, header = next(found, (0, []))
+        if not header:
+            raise InputError(f"{path} is empty; leave it out")
         if len(set(header)) < len(header):
             raise InputError(f"{path}:1: two columns have one name ({', '.join(header)}); rename one")
         for line, cells in found:
@@ -166,22 +181,68 @@ def _csv(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
     yield _of_columns(shard, path, columns, places)
 
 
-def _csv_rows(shard: "Shard") -> Iterator[tuple[int, list[str]]]:
-    """The file's header and the shard's rows, none of them empty, each with the number of its last line."""
+def _csv_rows(shard: "Shard", reject: Reject) -> Iterator[tuple[int, list[str]]]:
+    """The file's header and the shard's rows, none of them empty, each with the number of its last line.
+
+    What is no csv goes to `reject` line by line, and reading goes on after it; of the header it is an InputError.
+    """
+    path = shard.files[0]
+    undecoded: list[str] = []
+    reader = csv_reader(_csv_lines(shard, undecoded), shard.format)
+    take = reject if shard.start else halt
+    if shard.start:
+        yield 1, _csv_header(path, shard.source.encoding, shard.format)
+    while True:
+        first = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            span = range(shard.line + first, shard.line + reader.line_num + 1)
+            within = f" in the row of lines {span[0]} to {span[-1]}" if len(span) > 1 else ""
+            for line in span:
+                take(path, f"{path}:{line}: not csv ({error}{within}); mend the row")
+        else:
+            if undecoded:
+                take(path, undecoded[0])
+            elif cells:
+                take = reject
+                yield shard.line + reader.line_num, cells
+        undecoded.clear()
+
+
+def _csv_lines(shard: "Shard", undecoded: list[str]) -> Iterator[str]:
+    """The shard's lines, decoded; why a line cannot be is added to `undecoded`."""
     path, encoding = shard.files[0], shard.source.encoding
     with path.open("rb") as file:
         file.seek(shard.start)
-        text = decode(file.read(-1 if shard.stop is None else shard.stop - shard.start), path, encoding, shard.start)
-    if not text.strip():
-        raise InputError(f"{path} is empty; leave it out")
-    reader = csv_reader(io.StringIO(text, newline=""), shard.format)
+        data = file.read(-1 if shard.stop is None else shard.stop - shard.start)
     try:
-        if shard.start:
-            decoded = (decode(line, path, encoding, at) for at, line in lines(path))
-            yield 1, next(cells for cells in csv_reader(decoded, shard.format) if cells)
-        yield from ((shard.line + reader.line_num, cells) for cells in reader if cells)
+        whole = decode(data, path, encoding, shard.start)
+    except InputError:
+        if not is_ascii_based(encoding):
+            raise
+    else:
+        yield from io.StringIO(whole, newline="")
+        return
+    at = shard.start
+    for line in data.splitlines(keepends=True):
+        try:
+            text = decode(line, path, encoding, at)
+        except InputError as error:
+            undecoded.append(str(error))
+            text = line.decode("latin-1")  # what csv asks of it is ASCII
+        yield text
+        at += len(line)
+
+
+def _csv_header(path: Path, encoding: str, form: str) -> list[str]:
+    decoded = (decode(line, path, encoding, at) for at, line in lines(path))
+    try:
+        return next(cells for cells in csv_reader(decoded, form) if cells)
     except csv.Error as error:
-        raise InputError(f"{path}:{shard.line + reader.line_num}: not csv ({error}); mend the row") from None
+        raise InputError(f"{path}: not csv ({error}); mend its header") from None
 
 
 def csv_reader(text: Iterable[str], form: str) -> Any:
@@ -295,8 +356,9 @@ def _table(ids: Any, texts: Any, documents: Any, positions: Sequence[int], rest:
 
 
 def _cut(table: "pyarrow.Table") -> "pyarrow.Table":
-    """Each row's text cut into paragraphs, a row for each."""
-    found = [(i, n, text) for i, row in enumerate(table["text"].to_pylist()) for n, text in enumerate(paragraphs(row))]
+    """Each row's text cut into paragraphs, a row for each; one without any stays as it is."""
+    texts = table["text"].to_pylist()
+    found = [(i, n, text) for i, row in enumerate(texts) for n, text in enumerate(paragraphs(row) or [row])]
     rows = table.take([i for i, _, _ in found]) if found else table.slice(0, 0)
     documents = rows["document"].to_pylist()
     ids = [f"{document}#{n}" for document, (_, n, _) in zip(documents, found, strict=True)]

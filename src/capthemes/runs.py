@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from capthemes.errors import InputError, RunError
 from capthemes.store import atomic_path, write_text
 from capthemes.summary import Summary, total
-from capthemes.writing import cast_tables, common_schema, write_tables
+from capthemes.writing import cast_tables, common_schema, promoted, unfit, with_strings, write_tables
 
 if TYPE_CHECKING:
     import pyarrow
@@ -156,6 +156,9 @@ class RunFolder:
         schemas = [_schema(self.part(number)) for number in range(shards)]
         schema = common_schema(schemas)
         for number, own in enumerate(schemas):
+            if names := promoted(own, schema):
+                schema = with_strings(schema, unfit(_tables(self.part(number), names), schema))
+        for number, own in enumerate(schemas):
             if not own.equals(schema, check_metadata=True):
                 with atomic_path(self.part(number)) as temporary, temporary.open("wb") as file:
                     write_tables(cast_tables(_tables(self.part(number)), schema), schema, file, "parquet")
@@ -249,12 +252,13 @@ def _schema(part: Path) -> "pyarrow.Schema":
     return pyarrow.parquet.read_schema(part)
 
 
-def _tables(part: Path) -> "Iterator[pyarrow.Table]":
+def _tables(part: Path, columns: Sequence[str] | None = None) -> "Iterator[pyarrow.Table]":
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(part) as file:
         for group in range(file.num_row_groups):
-            yield file.read_row_group(group)
+            table = file.read_row_group(group, columns)
+            yield table if columns is None else table.select(columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +309,17 @@ def open_run(path: str | Path) -> Run:
     try:
         schema = pyarrow.parquet.read_schema(files[0])
         known = {name: json.loads((schema.metadata or {})[name.encode()]) for name in ("themes", "stances", "voices")}
-        with pyarrow.parquet.ParquetFile(files[0]) as file:
-            (model,) = next(file.iter_batches(1, columns=["model"]))["model"].to_pylist()
+        model = about.get("model") or next(_models(files))
     except (KeyError, StopIteration, pyarrow.ArrowException) as error:
         raise InputError(f"{files[0]}: not labelled by capthemes ({error!r}); label its input first") from None
-    return Run(files, about, model, *(tuple(known[name]) for name in ("themes", "stances", "voices")))
+    return Run(files, about, str(model), *(tuple(known[name]) for name in ("themes", "stances", "voices")))
+
+
+def _models(files: Sequence[Path]) -> Iterator[str]:
+    """The models of the first rows of files."""
+    import pyarrow.parquet
+
+    for path in files:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(1, columns=["model"]):
+                yield from batch["model"].to_pylist()

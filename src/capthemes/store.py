@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path, PurePath
 
 PACKAGE = Path(__file__).parent
@@ -36,6 +37,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left of files that were to become `path`."""
+    for left in path.parent.glob(f".{escape(path.name)}.{'[a-z0-9_]' * 8}.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -51,7 +52,12 @@ class Rejects:
     def take(self, path: Path, reason: str) -> None:
         """Keep one."""
         name = str(path) if self.shard is None else self.shard.name(path)
-        self.lines.append({"file": name, "reason": reason})
+        self.lines.append({"file": _sound(name), "reason": _sound(reason)})
+
+
+def _sound(text: str) -> str:
+    """A lone surrogate, as of a file name that is no UTF-8, becomes "?"."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def label_shards(
@@ -88,9 +94,30 @@ def _side_by_side(job: Job, shards: Sequence[Shard], numbers: Sequence[int], wor
 
     pool = Parallel(n_jobs=workers, backend="loky", batch_size=1, return_as="generator_unordered")
     try:
-        yield from pool(delayed(_in_worker)(job, number, shards[number]) for number in numbers)
+        with _held_back():
+            done = pool(delayed(_in_worker)(job, number, shards[number]) for number in numbers)
+        yield from done
     except TerminatedWorkerError:
         raise RunError("a worker was killed, as happens when memory runs out; use fewer --workers") from None
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Ctrl-C waits, and processes that start meanwhile never hear of it. Windows cannot do so."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as pool_tracker
+
+    resource_tracker.ensure_running()  # as they start they let signals through
+    pool_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_worker(job: Job, number: int, shard: Shard) -> int:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -105,7 +105,8 @@ def common_schema(schemas: Sequence["pyarrow.Schema"]) -> "pyarrow.Schema":
     """One schema for all parts: ours first and last, the input's columns between as they first come up.
 
     Types that can be promoted are; a column whose types cannot be brought together holds strings, as does one that
-    is empty throughout. Finding it anew after some parts were cast to it finds the same.
+    is empty throughout. Finding it anew after some parts were cast to it finds the same. Not every value need fit the
+    promoted type: `unfit` tells.
     """
     import pyarrow
 
@@ -128,6 +129,36 @@ def _common_field(fields: Sequence["pyarrow.Field"]) -> "pyarrow.Field":
     return found.with_type(pyarrow.string()) if pyarrow.types.is_null(found.type) else found
 
 
+def promoted(own: "pyarrow.Schema", schema: "pyarrow.Schema") -> list[str]:
+    """The columns with values that `schema` has under another type."""
+    import pyarrow
+
+    filled = [field for field in own if not pyarrow.types.is_null(field.type)]
+    return [field.name for field in filled if field.type != schema.field(field.name).type]
+
+
+def unfit(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema") -> set[str]:
+    """The columns with values that the type in `schema` cannot hold, as a whole number too large for a float."""
+    import pyarrow
+
+    found: set[str] = set()
+    for table in tables:
+        for name in set(table.column_names) - found:
+            try:
+                _cast(table[name], schema.field(name).type)
+            except pyarrow.ArrowException:
+                found.add(name)
+    return found
+
+
+def with_strings(schema: "pyarrow.Schema", names: Collection[str]) -> "pyarrow.Schema":
+    """The schema with columns of these names that hold strings."""
+    import pyarrow
+
+    fields = [field.with_type(pyarrow.string()) if field.name in names else field for field in schema]
+    return pyarrow.schema(fields, schema.metadata)
+
+
 def cast_tables(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema") -> "Iterator[pyarrow.Table]":
     """The tables under one schema, such as `common_schema` gives for theirs."""
     import pyarrow
@@ -135,12 +166,19 @@ def cast_tables(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema") -> 
     for table in tables:
         columns = []
         for field in schema:
-            if field.name not in table.column_names:
-                columns.append(pyarrow.nulls(len(table), field.type))
-            elif table.schema.field(field.name).type == field.type:
-                columns.append(table[field.name])
-            elif pyarrow.types.is_string(field.type) and not pyarrow.types.is_null(table[field.name].type):
-                columns.append(as_json(table[field.name].to_pylist()))
+            if field.name in table.column_names:
+                columns.append(_cast(table[field.name], field.type))
             else:
-                columns.append(table[field.name].cast(field.type))
+                columns.append(pyarrow.nulls(len(table), field.type))
         yield pyarrow.table(columns, schema=schema)
+
+
+def _cast(column: "pyarrow.ChunkedArray", kind: "pyarrow.DataType") -> "pyarrow.ChunkedArray | pyarrow.Array":
+    from pyarrow import types
+
+    own = column.type
+    if own == kind or not types.is_string(kind) or types.is_null(own):
+        return column.cast(kind)
+    if any(of(own) for of in (types.is_timestamp, types.is_date, types.is_time, types.is_decimal)):
+        return column.cast(kind)  # Python has no year above 9999
+    return as_json(column.to_pylist())

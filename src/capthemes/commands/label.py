@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capthemes.commands.terminal import Commands, Progress, add_trusted, duration, open_console, plain_table
+from capthemes.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,8 +37,13 @@ def add(commands: Commands) -> None:
     add("--cut", action="store_true", help="cut each row's text into paragraphs (txt and md always are)")
     add("--lang", default="auto", choices=["auto", "en", "zh"], help="what to write as lang (default: found by script)")
     add("--encoding", default="utf-8", help="of text files (default: utf-8), e.g. gb18030")
-    add("--format", choices=formats, help="the inputs' format, where the ending does not tell")
-    add("--parts", default="parquet", choices=["parquet", "jsonl"], help="what a folder's parts are (default: parquet)")
+    add("--format", choices=formats, help="of files and standard input, where the ending does not tell")
+    add(
+        "--parts",
+        default="parquet",
+        choices=["parquet", "jsonl"],
+        help="what a folder's parts are (default: parquet, one dataset as it stands)",
+    )
     add("--workers", type=int, default=1, metavar="N", help="processes that label side by side (default: 1)")
     add("--rank", type=int, default=0, metavar="R", help="label only every W-th shard, from the R-th on (from 0)")
     add("--world", type=int, default=1, metavar="W", help="how many ranks share the run, as tasks of a Slurm job do")
@@ -61,6 +67,8 @@ def _label(options: argparse.Namespace) -> None:
 
     console = open_console()
     source = Source(options.text, options.encoding, options.cut, options.format)
+    if options.trusted and options.workers > 1:
+        raise InputError("--trusted is for one process: leave --workers out")
     name = options.model or DEFAULT
     model = load(name, trusted=options.trusted) if options.trusted else loaded(name)
     if options.dry_run:
@@ -122,7 +130,7 @@ def _print_plan(console: "Console", options: argparse.Namespace, model: "Model",
     plan = plan_corpus(options.inputs, model, source, lang=options.lang, reject=rejects.take if skip else halt)
     _say(console, f"{plan.files:,} files of {plan.bytes:,} bytes, in {plan.shards:,} shards")
     _say(console, f"to {options.output} with model {model.id}; nothing was written")
-    share = options.workers * options.world
+    share = min(options.workers * options.world, plan.shards)
     _say(
         console,
         f"about {plan.paragraphs:,} paragraphs in {duration(plan.seconds / share)} by {share} worker(s) "
