@@ -6,7 +6,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from capthemes import prevalence
+from capthemes import prevalence, rounds
 from capthemes.codebook import Codebook
 from capthemes.errors import InputError
 from capthemes.intervals import wilson
@@ -282,7 +282,7 @@ def test_a_sample_stands_for_the_run(made):
     rows = draw(run, 300, seed=5)
     assert len({r["id"] for r in rows}) == 300
     assert sum(r["weight"] for r in rows) == pytest.approx(4000, abs=0.5)
-    assert all(r["labels"] is None and "probabilities" not in r and "model" in r for r in rows)
+    assert all(r["labels"] is None and not {"probabilities", "model"} & r.keys() for r in rows)
     assert rows == draw(run, 300, seed=5)
     assert rows != draw(run, 300, seed=6)
     assert len({r["stratum"] for r in rows[:40]}) > 1  # in random order: labelling may stop anywhere
@@ -301,6 +301,22 @@ def test_a_sample_stands_for_the_run(made):
 def test_a_sample_that_cannot_be_drawn_is_refused(made, n, options, message):
     with pytest.raises(InputError, match=message):
         draw(made[0], n, **options)
+
+
+def test_a_labelled_sample_is_a_persons_work_not_a_models_suggestion(made, tmp_path):
+    rows = [{**row, "labels": []} for row in draw(made[0], 12)]
+    (tmp_path / "hand.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = rounds.read([tmp_path / "hand.jsonl"], Codebook.load())
+    assert all(record.annotators == {"hand": ()} and record.suggested is None for record in found)
+
+
+@pytest.mark.parametrize("options", [{}, {"documents": "document"}])
+def test_a_sample_whose_ids_stand_twice_is_refused_before_anybody_labels_it(tmp_path, options):
+    table, _ = corpus(40)
+    table = table.set_column(0, "id", pyarrow.array([f"r{i % 20}" for i in range(40)]))
+    pyarrow.parquet.write_table(table, tmp_path / "run.parquet")
+    with pytest.raises(InputError, match=r"the id 'r\d+' stands more than once in the run"):
+        draw(open_run(tmp_path / "run.parquet"), 10, **options)
 
 
 def test_power_is_what_an_interval_of_that_width_takes(made):

@@ -1,11 +1,10 @@
 """capthemes prevalence."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, check_new, open_console, plain_table
+from capthemes.commands.terminal import Commands, check_new, open_console, plain_table, say_unread
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,6 +43,7 @@ def _prevalence(options: argparse.Namespace) -> None:
     kind ppi where predictions have a part in it, else of kind wilson, of the hand labels alone: then it says about how
     many more labels change that, ? where that cannot be told yet.
     """
+    from capthemes.codebook import Codebook
     from capthemes.prevalence import estimate
     from capthemes.runs import open_run
     from capthemes.sampling import read_sample
@@ -51,9 +51,9 @@ def _prevalence(options: argparse.Namespace) -> None:
     if options.output:
         check_new(options.output)
     console, run = open_console(), open_run(options.run_path)
-    sample, unread = read_sample(options.sample, options.codebook) if options.sample else ([], 0)
-    if unread:
-        sys.stderr.write(f"capthemes: {unread} of the sample's paragraphs are not labelled yet: left out\n")
+    book = Codebook.load(options.codebook)
+    sample, unread = read_sample(options.sample, book) if options.sample else ([], 0)
+    say_unread(unread)
     found = estimate(run, by=options.by, sample=sample, document=options.document, rates=_rates(run))
     console.width = max(console.width, WIDE)
     console.print(_table(found, options.measure), markup=False)
