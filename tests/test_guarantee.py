@@ -184,6 +184,9 @@ def test_labelled_paragraphs_of_ones_own_make_a_guarantee(model):
     stratified = [replace(own[0], meta={"stratum": "any 0.00-0.05"})]
     with pytest.raises(InputError, match="drawn from a stratum"):
         model.calibrated(stratified)
+    for unread in (replace(own[3], labels=None), replace(own[3], meta={"read": ["industrial_land"]})):
+        with pytest.raises(InputError, match="'x3' was not read for all themes of land"):
+            model.calibrated([*own[:3], unread, *own[4:]])
 
 
 @pytest.mark.parametrize("rate", [0, 1, 1.5, True, "most"])

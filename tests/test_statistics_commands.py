@@ -41,6 +41,8 @@ def test_a_sample_is_drawn_labelled_and_makes_shares(run, tmp_path, capsys):
     shown = capsys.readouterr()
     assert "2 of the sample's paragraphs are not labelled yet" in shown.err
     assert shown.out.splitlines()[0].endswith("powered    kind  more labels")
+    assert main(["report", str(run), "--sample", str(sample), "-o", str(tmp_path / "r.html")]) == 0
+    assert "2 of the sample's paragraphs are not labelled yet" in capsys.readouterr().err
     frame = pandas.read_csv(table)
     one = frame.query("theme == 'overcapacity' and measure == 'paragraphs' and way == 'powered'")
     assert set(one.group.dropna()) == {2020, 2021}
@@ -87,6 +89,13 @@ def test_a_model_is_calibrated_on_labels_of_ones_own(tmp_path, capsys):
     with pytest.warns(capthemes.errors.GuaranteeWarning):
         assert mine.predict(["Steel supply far exceeds demand."], recall=0.9)[0]
     assert mine.name == "mine"
+
+
+def test_a_recall_that_cannot_be_leaves_no_model(tmp_path, capsys):
+    labelled = ROOT / "annotations" / "written" / "dev.jsonl"
+    assert main(["calibrate", str(labelled), "--recall", "2", "-o", str(tmp_path / "mine")]) == 1
+    assert "cannot be guaranteed" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):
