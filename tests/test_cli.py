@@ -26,6 +26,13 @@ def test_label_shows_what_it_found(articles, tmp_path, capsys, fast):
     assert len(pandas.read_csv(output)) >= 7
 
 
+@pytest.mark.parametrize("output", ["o.parquet", "o.jsonl", "o.csv", "o", "parts"])
+def test_label_tells_how_far_the_text_is_from_the_models(articles, tmp_path, capsys, output):
+    form = ["--parts", "jsonl"] if output == "parts" else []
+    assert main(["label", str(articles), "-o", str(tmp_path / output), *form]) == 0
+    assert re.search(r"\d+% of paragraphs are far .*; 2\d% are Chinese \(\d+% there\)", capsys.readouterr().out)
+
+
 def test_standard_input(tmp_path, capsys, monkeypatch):
     stdin = io.TextIOWrapper(io.BytesIO("Steel mills cut output.\n\n产能过剩严重。".encode()))
     monkeypatch.setattr(sys, "stdin", stdin)

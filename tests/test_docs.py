@@ -72,4 +72,6 @@ def test_the_worked_example_runs_and_its_intervals_are_honest(monkeypatch, tmp_p
     assert names["estimated"] >= 14
     assert names["estimated"] > names["as_counted"]
     assert (tmp_path / "figure.html").read_text(encoding="utf-8").count('class="estimated"') == 16
-    assert "estimates rest on a hand-labelled random sample" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "rest on 240 paragraphs of the run, drawn at random and labelled by hand" in (
+        tmp_path / "report.html"
+    ).read_text(encoding="utf-8")

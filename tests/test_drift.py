@@ -65,6 +65,17 @@ def test_a_word_is_known_from_two_documents_on():
     assert profile.compare([]).warning is None
 
 
+def test_a_training_text_without_common_words_knows_none():
+    read = Profile.fit(["steel mills", "choir songs"]).read(["steel", ""])
+    assert read.unknown.tolist() == [1.0, 0.0]
+
+
+def test_the_mix_is_told(profile, policy):
+    drift = profile.compare(policy)
+    mix = f"{drift.chinese[0]:.0%} are Chinese ({drift.chinese[1]:.0%} there), half have {drift.words[0]:.0f} words"
+    assert mix in str(drift)
+
+
 def test_the_file_is_small_and_comes_back(profile, policy, tmp_path):
     path = tmp_path / "profile.safetensors"
     profile.save(path)

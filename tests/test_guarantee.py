@@ -10,7 +10,7 @@ import capthemes
 from capthemes.codebook import Codebook
 from capthemes.decision import Decision
 from capthemes.errors import GuaranteeWarning, InputError, ModelError
-from capthemes.guarantee import HeldOut, precision_bound, recall_bound
+from capthemes.guarantee import HeldOut, precision_bound, recall_bound, sure
 from capthemes.records import Label, Paragraph, Probabilities
 from capthemes.training import train
 
@@ -157,16 +157,24 @@ def test_a_trained_model_guarantees_and_its_folder_keeps_it(model, tmp_path):
     assert [label.theme for label in found.with_thresholds(0.0)[1]] != []
 
 
-def test_between_precision_and_recall_it_abstains(model):
-    texts = [p for i in range(40) for p in (f"Plot {i} for a plant.", f"A plant {i}", "The choir sang.")]
+def test_between_precision_and_recall_it_abstains():
+    whole, fresh = held_out(4000, 1), held_out(300, 1, seed=1)
+    said, texts = (
+        Probabilities(("a", "b"), (), (), fresh.probability),
+        ["过剩" if x else "steel" for x in fresh.language],
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GuaranteeWarning)
-        both = model.predict(texts, recall=0.95, precision=0.95)
-        sets = model.predict(texts, recall=0.95)
-        right = model.predict(texts, precision=0.95)
+        both, sets, right = (
+            sure(whole, Decision.plain(("a", "b")), texts, said, recall, precision)
+            for recall, precision in ((0.95, 0.9), (0.95, None), (None, 0.9))
+        )
     assert list(both) == list(right)
-    for given, left, whole in zip(both, both.open, sets, strict=True):
-        assert {x.theme for x in whole} <= {x.theme for x in given} | set(left)
+    assert any(right)
+    assert any(both.open)
+    assert not any(sets.open)
+    for given, left, whole_set in zip(both, both.open, sets, strict=True):
+        assert {x.theme for x in whole_set} == {x.theme for x in given} | set(left)
         assert not {x.theme for x in given} & set(left)
 
 
@@ -184,6 +192,9 @@ def test_labelled_paragraphs_of_ones_own_make_a_guarantee(model):
     stratified = [replace(own[0], meta={"stratum": "any 0.00-0.05"})]
     with pytest.raises(InputError, match="drawn from a stratum"):
         model.calibrated(stratified)
+    for unread in (replace(own[3], labels=None), replace(own[3], meta={"read": ["industrial_land"]})):
+        with pytest.raises(InputError, match="'x3' was not read for all themes of land"):
+            model.calibrated([*own[:3], unread, *own[4:]])
 
 
 @pytest.mark.parametrize("rate", [0, 1, 1.5, True, "most"])

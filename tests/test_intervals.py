@@ -84,6 +84,13 @@ def test_a_corpus_that_was_labelled_whole_leaves_nothing_open():
     assert (found.share, found.low, found.high) == (0.15, 0.15, 0.15)
 
 
+def test_so_does_a_stratum_that_was_labelled_whole_document_by_document():
+    whole = cell(hits(60, 200), size=200, documents=np.arange(200) // 4)
+    found = share([whole, cell(hits(5, 100), size=800)], powered=True)
+    assert found.share == pytest.approx(0.2 * 0.3 + 0.8 * 0.05)
+    assert 0.05 < found.low < found.share < found.high < 0.2
+
+
 def test_strata_weigh_by_their_size():
     found = share([cell(hits(30, 100), size=10**6), cell(hits(0, 100), size=3 * 10**6)], powered=False)
     assert found.share == pytest.approx(0.075)

@@ -1,5 +1,7 @@
 """What a user brings: a scikit-learn pipeline, a language-inference model."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
@@ -12,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import LinearSVC
 
 import capthemes
+from capthemes.cli import main
 from capthemes.codebook import Codebook
 from capthemes.errors import ModelError
 from capthemes.families.pipeline import Pipeline
@@ -114,3 +117,24 @@ def test_a_model_without_entailment_is_refused(land_codebook, tiny_encoder):
         ZeroShot(Codebook.load(land_codebook), tiny_encoder).predict_proba(["a"])
     with pytest.raises(ModelError, match="needs a language-inference model"):
         ZeroShot.fit([], Codebook.load(land_codebook), 0)
+
+
+def test_every_command_that_loads_a_model_takes_the_word_of_trust_that_errors_advise(
+    land_codebook, land_paragraphs, tmp_path, capsys
+):
+    own = make_pipeline(CountVectorizer(), RandomForestClassifier(n_estimators=5, random_state=0))
+    book = Codebook.load(land_codebook)
+    model = capthemes.train({"land": land_paragraphs}, name="mine", family="pipeline", codebook=book, estimator=own)
+    model.save(tmp_path / "mine")
+    rows = [{"text": p.text, "labels": [{"theme": x.theme} for x in p.labels]} for p in land_paragraphs]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    trust = ["-m", str(tmp_path / "mine"), "--trusted", "sklearn.tree._tree.Tree"]
+    for command in (
+        ["label", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "run.parquet")],
+        ["explain", "A plant was sold."],
+        ["report", str(tmp_path / "run.parquet"), "-o", str(tmp_path / "r.html")],
+        ["calibrate", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "cal")],
+    ):
+        assert main([*command, *trust[:2]]) == 1
+        assert "--trusted" in capsys.readouterr().err
+        assert main([*command, *trust]) == 0

@@ -1,19 +1,21 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from capthemes import prevalence
+from capthemes import prevalence, rounds
 from capthemes.codebook import Codebook
 from capthemes.errors import InputError
 from capthemes.intervals import wilson
 from capthemes.records import Label, Paragraph
 from capthemes.runs import open_run
-from capthemes.sampling import draw, power
+from capthemes.sampling import Strata, draw, power
 
 THEMES = ("farmland", "industrial_land")
+STRATA = Strata().names
 TRUE = {"farmland": 0.3, "industrial_land": 0.06}
 
 
@@ -150,7 +152,75 @@ def test_below_fifty_positives_it_says_how_many_more_labels_are_needed(made):
     assert "more labels are needed" in few.note
     unseen = prevalence.estimate(run, sample=[p for p in sample if not p.labels][:20])
     assert unseen.of("farmland", "stance", "critical")[2].share is None
+    assert "how many cannot be told yet" in unseen.of("farmland")[2].note
     assert "more labels are needed" in unseen.of("farmland", "stance", "critical")[2].note
+
+
+def test_a_shortfall_in_every_stratum_is_told_though_there_are_fifty_in_all(made):
+    run, gold = made
+    sample = labelled(draw(run, 240, seed=1), gold)
+    powered = prevalence.estimate(run, sample=sample, document="id").of("farmland")[2]
+    in_strata = [
+        [any(x.theme == "farmland" for x in p.labels) for p in sample if p.meta["stratum"] == h] for h in STRATA
+    ]
+    most = max(min(sum(own), len(own) - sum(own)) for own in in_strata)
+    assert (powered.kind, powered.positives > 50 > most) == ("wilson", True)
+    assert f"{powered.positives} positives (or negatives) count as {most} of 50, as they are spread" in powered.note
+    assert powered.needed == round(240 * (50 / most - 1))
+    more = labelled(draw(run, 3000, seed=1), gold)
+    enough = prevalence.estimate(run, sample=more, document="id")
+    assert (enough.of("farmland")[2].kind, enough.of("farmland")[2].needed) == ("ppi", None)
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_where_hand_labels_tell_no_stance_or_voice_none_is_estimated(made, stratified):
+    run, gold = made
+    sample = labelled(draw(run, 800, seed=3), gold) if stratified else [gold[f"p{i}"] for i in range(0, 4000, 5)]
+    silent = [replace(p, labels=tuple(Label(x.theme, x.stance) for x in p.labels)) for p in sample]
+    found, told = prevalence.estimate(run, sample=silent), prevalence.estimate(run, sample=sample)
+    assert [e.share for e in found.of("farmland", "voice", "author")[1:]] == [None, None]
+    assert found.of("farmland", "voice", "author")[2].note == "no hand label of this theme tells a voice"
+    assert found.best("farmland", "voice", "author").way == "counted"
+    assert found.of("farmland", "stance", "critical") == told.of("farmland", "stance", "critical")
+    bare = [replace(p, labels=tuple(Label(x.theme) for x in p.labels)) for p in sample]
+    assert prevalence.estimate(run, sample=bare).of("farmland", "balance")[2].share is None
+
+
+def test_a_stance_that_some_labels_do_not_tell_is_shared_among_those_that_do(made):
+    run, gold = made
+    sample = [gold[f"p{i}"] for i in range(0, 4000, 2)]
+    half = [
+        replace(p, labels=tuple(Label(x.theme, x.stance if i % 2 else None) for x in p.labels))
+        for i, p in enumerate(sample)
+    ]
+    _, adjusted, powered = prevalence.estimate(run, sample=half).of("farmland", "stance", "supportive")
+    known = sum(x.theme == "farmland" for p in sample[1::2] for x in p.labels)
+    for estimate in (adjusted, powered):
+        assert estimate.low < 0.7 < estimate.high
+        assert estimate.low > 0.5
+        assert estimate.labelled == known
+
+
+def test_what_a_paragraph_was_not_read_for_is_not_taken_as_absent(made):
+    run, gold = made
+    rows = labelled(draw(run, 400, seed=3), gold)
+    narrow = [replace(p.only(["farmland"]), meta={**p.meta, "read": ["farmland"]}) for p in rows]
+    found = prevalence.estimate(run, sample=narrow)
+    assert found.of("farmland") == prevalence.estimate(run, sample=rows).of("farmland")
+    assert [e.low for e in found.of("industrial_land")] == [None] * 3
+    assert found.of("industrial_land")[2].note == "no paragraph of the sample was read for this theme"
+    assert found.best("industrial_land").way == "counted"
+    assert found.of("industrial_land", "stance", "critical")[2].note == found.of("industrial_land")[2].note
+    mixed = prevalence.estimate(run, sample=[*rows[:300], *narrow[300:]])
+    assert (mixed.of("farmland")[2].labelled, mixed.of("industrial_land")[2].labelled) == (400, 300)
+
+
+def test_documents_count_where_all_their_paragraphs_were_read_for_the_theme(made):
+    run, gold = made
+    rows = labelled(draw(run, 400, documents="document", seed=2), gold)
+    found = prevalence.estimate(run, sample=[replace(rows[0], meta={"read": ["farmland"]}), *rows[1:]])
+    assert found.of("farmland", "documents")[1].labelled == 100
+    assert "whole documents" in found.of("industrial_land", "documents")[1].note
 
 
 def test_whole_documents_give_intervals_of_documents(made):
@@ -212,7 +282,7 @@ def test_a_sample_stands_for_the_run(made):
     rows = draw(run, 300, seed=5)
     assert len({r["id"] for r in rows}) == 300
     assert sum(r["weight"] for r in rows) == pytest.approx(4000, abs=0.5)
-    assert all(r["labels"] is None and "probabilities" not in r and "model" in r for r in rows)
+    assert all(r["labels"] is None and not {"probabilities", "model"} & r.keys() for r in rows)
     assert rows == draw(run, 300, seed=5)
     assert rows != draw(run, 300, seed=6)
     assert len({r["stratum"] for r in rows[:40]}) > 1  # in random order: labelling may stop anywhere
@@ -231,6 +301,22 @@ def test_a_sample_stands_for_the_run(made):
 def test_a_sample_that_cannot_be_drawn_is_refused(made, n, options, message):
     with pytest.raises(InputError, match=message):
         draw(made[0], n, **options)
+
+
+def test_a_labelled_sample_is_a_persons_work_not_a_models_suggestion(made, tmp_path):
+    rows = [{**row, "labels": []} for row in draw(made[0], 12)]
+    (tmp_path / "hand.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = rounds.read([tmp_path / "hand.jsonl"], Codebook.load())
+    assert all(record.annotators == {"hand": ()} and record.suggested is None for record in found)
+
+
+@pytest.mark.parametrize("options", [{}, {"documents": "document"}])
+def test_a_sample_whose_ids_stand_twice_is_refused_before_anybody_labels_it(tmp_path, options):
+    table, _ = corpus(40)
+    table = table.set_column(0, "id", pyarrow.array([f"r{i % 20}" for i in range(40)]))
+    pyarrow.parquet.write_table(table, tmp_path / "run.parquet")
+    with pytest.raises(InputError, match=r"the id 'r\d+' stands more than once in the run"):
+        draw(open_run(tmp_path / "run.parquet"), 10, **options)
 
 
 def test_power_is_what_an_interval_of_that_width_takes(made):

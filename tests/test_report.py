@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from scipy.stats import binomtest
 
 import capthemes
+from capthemes.annotations import fingerprint
 from capthemes.cli import main
 from capthemes.errors import InputError, ModelError
 from capthemes.prevalence import estimate
@@ -327,11 +328,47 @@ def test_estimates_of_a_sample_and_the_drift_have_their_place(labelled, tmp_path
     ]
     write_report(labelled, tmp_path / "r.html", sample=sample)
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f"|sample:12@{fingerprint(sample)[:12]}|capthemes:" in html
+    assert "rest on 12 paragraphs of the run, drawn at random and labelled by hand" in html
     involution = estimate(run, sample=sample).best("involution")
     assert f"{charts.percent(involution.low)} to {charts.percent(involution.high)}" in html
     assert "with the estimate from a hand-labelled sample below it" in html
     assert "of paragraphs are far from what the model was trained on" in html
     assert "has not been measured here" not in html
+    narrow = [replace(p, meta={**p.meta, "read": ["involution"]}) for p in sample]
+    write_report(labelled, tmp_path / "s.html", sample=narrow)
+    html = (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert html.count('class="estimated"') == 1  # of what was not read for a theme there is no estimate
+    assert f"{charts.percent(involution.low)} to {charts.percent(involution.high)}" in html
+
+
+def test_scores_are_told_with_the_paragraphs_they_are_of(tmp_path, land_codebook, land_paragraphs):
+    """A model of one's own has no published paragraphs, and cross-validation none that were held apart."""
+    book = capthemes.Codebook.load(land_codebook)
+    model = capthemes.train({"land": land_paragraphs}, name="land", family="linear", codebook=book)
+    model.save(tmp_path / "land")
+    capthemes.label_corpus(capthemes.Rows([p.text for p in land_paragraphs]), tmp_path / "r.parquet", model=model)
+    sample = draw(open_run(tmp_path / "r.parquet"), 12)
+    gold = {p.text: [{"theme": x.theme} for x in p.labels] for p in land_paragraphs}
+    rows = [{**row, "labels": gold[row["text"]] if place else None} for place, row in enumerate(sample)]
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    command = ["report", str(tmp_path / "r.parquet"), "--sample", str(tmp_path / "s.jsonl")]
+    own = ["-m", str(tmp_path / "land"), "-o", str(tmp_path / "r.html")]
+    assert main([*command, *own]) == 0
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "published" not in html
+    assert "had not seen" not in html
+    assert html.count("On land, 5-fold cross-validation (40 paragraphs), ") == 2
+    assert "rest on 11 paragraphs" in html
+    assert main([*command, "--codebook", str(land_codebook), "-o", str(tmp_path / "s.html")]) == 0
+
+
+def test_one_theme_is_not_themes(tmp_path, one_theme):
+    path, paragraphs = one_theme
+    model = capthemes.train({"one": paragraphs}, name="one", family="linear", codebook=capthemes.Codebook.load(path))
+    capthemes.label_corpus(capthemes.Rows([p.text for p in paragraphs]), tmp_path / "r.parquet", model=model)
+    write_report(tmp_path / "r.parquet", tmp_path / "r.html", model=model)
+    assert "(1 theme)" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_nothing_labelled_and_nothing_at_all(tmp_path):
@@ -359,6 +396,7 @@ def test_trends_over_years(tmp_path, fast):
     assert html.count("<polyline") == 1
     assert html.count("<circle") == 5
     assert "n = 60" in html
+    assert "a band that reaches beyond it is cut off there" in html
     assert "<dd>2015–2019</dd>" in html
 
 
@@ -390,6 +428,23 @@ def test_in_chromium_nothing_runs_and_both_widths_are_drawn(hostile_pages, tmp_p
         chromium(tmp_path / str(width), page, f"--window-size={width},2000", f"--screenshot={image}")
         assert image.read_bytes()[16:20] == width.to_bytes(4, "big")
         assert image.stat().st_size > 20_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.parametrize(("width", "medium"), [(500, "screen"), (700, "print")])
+def test_in_chromium_a_table_of_many_years_pushes_nothing_out_of_the_page(tmp_path, width, medium):
+    names = capthemes.Codebook.load().names
+    rows = [
+        {"id": str(i), "text": f"t{i}", "year": 2000 + i // 60, "labels": (label(names[i % len(names)]),)}
+        for i in range(24 * 60)
+    ]
+    write_report(run_of(tmp_path / "r.parquet", rows), tmp_path / "r.html", by=["year"])
+    html = re.sub(r"<meta http-equiv=[^>]*>", "", (tmp_path / "r.html").read_text(encoding="utf-8"))
+    html = html.replace("@media print", "@media all") if medium == "print" else html
+    measured = "<script>onload = () => { document.title = document.documentElement.scrollWidth }</script>"
+    (tmp_path / "r.html").write_text(html.replace("</body>", f"{measured}</body>"), encoding="utf-8")
+    found = chromium(tmp_path / "dump", tmp_path / "r.html", f"--window-size={width},2000", "--dump-dom").decode()
+    assert int(re.search(r"<title>(\d+)</title>", found)[1]) <= width
 
 
 def chromium(profile: Path, page: Path, *options: str) -> bytes:

@@ -1,6 +1,7 @@
 """The commands sample, prevalence and calibrate, one after the other as a user would."""
 
 import json
+import re
 
 import pandas
 import pytest
@@ -39,13 +40,37 @@ def test_a_sample_is_drawn_labelled_and_makes_shares(run, tmp_path, capsys):
     assert main(["prevalence", str(run), "--by", "year", "--sample", str(sample), "-o", str(table)]) == 0
     shown = capsys.readouterr()
     assert "2 of the sample's paragraphs are not labelled yet" in shown.err
-    assert "powered" in shown.out
+    assert shown.out.splitlines()[0].endswith("powered    kind  more labels")
+    assert main(["report", str(run), "--sample", str(sample), "-o", str(tmp_path / "r.html")]) == 0
+    assert "2 of the sample's paragraphs are not labelled yet" in capsys.readouterr().err
     frame = pandas.read_csv(table)
     one = frame.query("theme == 'overcapacity' and measure == 'paragraphs' and way == 'powered'")
     assert set(one.group.dropna()) == {2020, 2021}
     assert one.iloc[0].low < 1 / 3 < one.iloc[0].high
+    assert re.search(rf"(?m)^overcapacity +all .* wilson +{one.iloc[0].needed:,.0f}$", shown.out)
     assert main(["prevalence", str(run), "--measure", "stance"]) == 0
     assert "no interval without a hand-labelled sample" in capsys.readouterr().out
+
+
+def test_the_table_of_shares_finds_each_estimate_once(run, monkeypatch, capsys):
+    """It took quadratic time to ask for them one by one."""
+    monkeypatch.delattr("capthemes.prevalence.Prevalence.of")
+    assert main(["prevalence", str(run), "--by", "id"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 16 * 43
+
+
+def test_estimates_are_safe_in_a_spreadsheet_and_replace_no_file(tmp_path, capsys):
+    group = '=HYPERLINK("http://x.example")'
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": "Steel mills cut output.", "outlet": group}) + "\n")
+    capthemes.label_corpus([tmp_path / "rows.jsonl"], tmp_path / "run.parquet")
+    table = tmp_path / "shares.csv"
+    command = ["prevalence", str(tmp_path / "run.parquet"), "--by", "outlet", "-o", str(table)]
+    assert main(command) == 0
+    assert set(pandas.read_csv(table).group.dropna()) == {f"'{group}"}
+    before = table.read_bytes()
+    assert main(command) == 1
+    assert f"{table} exists; choose another name" in capsys.readouterr().err
+    assert table.read_bytes() == before
 
 
 def test_a_sample_is_never_written_over_labels(run, tmp_path, capsys):
@@ -64,6 +89,13 @@ def test_a_model_is_calibrated_on_labels_of_ones_own(tmp_path, capsys):
     with pytest.warns(capthemes.errors.GuaranteeWarning):
         assert mine.predict(["Steel supply far exceeds demand."], recall=0.9)[0]
     assert mine.name == "mine"
+
+
+def test_a_recall_that_cannot_be_leaves_no_model(tmp_path, capsys):
+    labelled = ROOT / "annotations" / "written" / "dev.jsonl"
+    assert main(["calibrate", str(labelled), "--recall", "2", "-o", str(tmp_path / "mine")]) == 1
+    assert "cannot be guaranteed" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):

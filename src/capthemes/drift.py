@@ -80,7 +80,9 @@ class Drift:
     def __str__(self) -> str:
         return (
             f"{self.outside:.0%} of paragraphs are far from what the model was trained on (1% expected), "
-            f"{self.unknown[0]:.0%} of words are unknown ({self.unknown[1]:.0%} expected)"
+            f"{self.unknown[0]:.0%} of words are unknown ({self.unknown[1]:.0%} expected); "
+            f"{self.chinese[0]:.0%} are Chinese ({self.chinese[1]:.0%} there), "
+            f"half have {self.words[0]:.0f} words or fewer ({self.words[1]:.0f} there)"
         )
 
     @property
@@ -142,9 +144,11 @@ class Profile:
         code = np.array([LANGUAGES.index(script(text)) for text in read], dtype=np.intp)
         vocabulary = list({word for words in found for word in words})
         hashes = np.array([zlib.crc32(word.encode()) for word in vocabulary], dtype=np.uint32)
-        place = np.minimum(np.searchsorted(self.hashes, hashes), max(len(self.hashes) - 1, 0))
-        counts = np.where(self.hashes[place] == hashes, 2.0 ** (self.bits[place] / 16), 0.0).tolist()
-        having = dict(zip(vocabulary, counts, strict=True))
+        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        counts = np.zeros(len(vocabulary))
+        if len(self.hashes):
+            counts = np.where(self.hashes[place] == hashes, 2.0 ** (self.bits[place] / 16), 0.0)
+        having = dict(zip(vocabulary, counts.tolist(), strict=True))
         surprise, unknown = _measured([[having[word] for word in words] for words in found], code, self.sizes)
         lengths = np.array([len(words) for words in found], dtype=np.intp)
         bins = np.searchsorted(BINS, lengths, side="right")

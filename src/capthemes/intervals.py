@@ -4,7 +4,7 @@ The corpus is taken as it stands: what is unknown is what the paragraphs that no
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +35,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A share with its 95% interval. `kind` is "ppi" where predictions power it, "wilson" where labels alone speak."""
+    """A share with its 95% interval. `kind` is "ppi" where predictions power it, "wilson" where labels alone speak.
+
+    rarer: the effective number of positives, or of negatives where they are fewer, that was held against ENOUGH.
+    """
 
     share: float
     low: float
     high: float
     kind: str
+    rarer: float = 0.0
 
 
 def wilson(hits: float, n: float, freedom: float) -> tuple[float, float]:
@@ -73,21 +77,22 @@ def share(cells: Sequence[Cell], powered: bool) -> Interval:
     possible.
     """
     total = sum(cell.size for cell in cells)
-    value, below, above, open_below, open_above, kind = 0.0, 0.0, 0.0, 0.0, 0.0, "wilson"
+    value, below, above, open_below, open_above, rarer, kind = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "wilson"
     for cell in cells:
         weight = cell.size / total
         if not len(cell.truth):
             part = Interval(cell.mean, 0.0, 1.0, "wilson")
             open_below, open_above = open_below + weight * part.share, open_above + weight * (1 - part.share)
         else:
-            part = _powered(cell) if powered and _enough(cell) else _labelled(cell)
+            own = _rarer(cell) if powered else 0.0
+            part, rarer = _powered(cell) if own >= ENOUGH else _labelled(cell), max(rarer, own)
             below += (weight * (part.share - part.low)) ** 2
             above += (weight * (part.high - part.share)) ** 2
         value += weight * part.share
         kind = "ppi" if part.kind == "ppi" else kind
     joint = _joint_effect(cells)
     low, high = value - np.sqrt(joint * below) - open_below, value + np.sqrt(joint * above) + open_above
-    return Interval(_bounded(value), _bounded(low), _bounded(high), kind)
+    return Interval(_bounded(value), _bounded(low), _bounded(high), kind, rarer)
 
 
 def within(parts: Sequence[Cell], wholes: Sequence[Cell], powered: bool) -> Interval | None:
@@ -98,17 +103,19 @@ def within(parts: Sequence[Cell], wholes: Sequence[Cell], powered: bool) -> Inte
     of the rest, which is wide. None where no labelled paragraph is of the whole.
     """
     rests = [_less(whole, part) for whole, part in zip(wholes, parts, strict=True)]
-    if min(_effective(parts), _effective(rests)) >= ENOUGH and all(len(cell.truth) for cell in wholes):
+    rarer = min(_effective(parts), _effective(rests))
+    if rarer >= ENOUGH and all(len(cell.truth) for cell in wholes):
         return _ratio(parts, wholes, powered)
     if not any(cell.truth.any() for cell in wholes):
         return None
     if len(wholes) == 1:
         part, rows = parts[0], wholes[0].truth > 0
         size = max(round(part.size * rows.mean()), int(rows.sum()))
-        return _labelled(Cell(size, part.truth[rows], part.predicted[rows], 0.0, part.documents[rows]))
+        alone = _labelled(Cell(size, part.truth[rows], part.predicted[rows], 0.0, part.documents[rows]))
+        return replace(alone, rarer=rarer)
     one, other = share(parts, powered=False), share(rests, powered=False)
     low, high = one.low / max(one.low + other.high, EDGE), one.high / max(one.high + other.low, EDGE)
-    return Interval(one.share / (one.share + other.share), low, high, "wilson")
+    return Interval(one.share / (one.share + other.share), low, high, "wilson", rarer)
 
 
 def difference(one: Interval, other: Interval) -> Interval:
@@ -134,7 +141,7 @@ def rogan_gladen(counted: float, sensitivity: float, specificity: float) -> floa
 def design_effect(cell: Cell) -> tuple[float, int]:
     """How many labels of this sample are worth one of a sample without documents, at least 1; degrees of freedom."""
     n, sizes = len(cell.truth), _by_document(cell, np.ones(len(cell.truth)))
-    if len(sizes) == n:
+    if n in (len(sizes), cell.size):
         return 1.0, n - 1
     hits = _by_document(cell, cell.truth)
     telling = int(min((hits > 0).sum(), (hits < sizes).sum()))
@@ -225,9 +232,10 @@ def _small(count: int) -> float:
     return count / max(count - 1, 1)
 
 
-def _enough(cell: Cell) -> bool:
-    hits = min(cell.truth.sum(), len(cell.truth) - cell.truth.sum())
-    return bool(hits >= ENOUGH and hits / design_effect(cell)[0] >= ENOUGH)
+def _rarer(cell: Cell) -> float:
+    """The effective number of positives, or of negatives where they are fewer."""
+    hits = float(min(cell.truth.sum(), len(cell.truth) - cell.truth.sum()))
+    return hits / design_effect(cell)[0] if hits else 0.0
 
 
 def _effective(cells: Sequence[Cell]) -> float:

@@ -18,7 +18,7 @@ from capthemes.families import family_class
 from capthemes.families.base import Family
 from capthemes.guarantee import HeldOut, sure
 from capthemes.manifest import CARD, CODEBOOK, FORMAT, LARGEST, MANIFEST, MISTAKES, PLAIN_NAME, UNREAD
-from capthemes.records import Label, Paragraph, Predictions, Probabilities
+from capthemes.records import Label, Paragraph, Predictions, Probabilities, read_matrix
 from capthemes.store import home, write_text
 from capthemes.untrusted import read_bytes
 
@@ -63,7 +63,8 @@ class Model:
 
         `texts` is a sequence of strings or an Arrow array of them, which the linear family reads where it lies. With
         `recall` or `precision` the label sets are guaranteed ones (SurePredictions): they hold at least that share of
-        the true labels, or are right at least that often; with both, themes between are left open.
+        the true labels, on average, or are right at least that often, with 90% confidence; with both, themes between
+        are left open.
 
         Raises TextTypeError for a bare string, or for an element that is not a string, with its position; ModelError
         for a guarantee from a model without held-out paragraphs.
@@ -82,8 +83,15 @@ class Model:
     def calibrated(self, labelled: Sequence[Paragraph], name: str | None = None) -> Self:
         """The same model with guarantees fitted on labelled paragraphs of the user's own, which it was not trained on.
 
-        Raises InputError for paragraphs drawn by strata.
+        Raises InputError for paragraphs drawn by strata, and for those that were not read for all of its themes.
         """
+        read = read_matrix(labelled, self.codebook.names).tolist()
+        unread = (p.id for p, known in zip(labelled, read, strict=True) if p.labels is None or not all(known))
+        if (first := next(unread, None)) is not None:
+            raise InputError(
+                f"paragraph {first!r} was not read for all themes of {self.name}, and what was not read is not absent; "
+                "leave it out or label it for all of them"
+            )
         if stratified := next((p.id for p in labelled if p.meta.get("stratum")), None):
             raise InputError(
                 f"paragraph {stratified!r} was drawn from a stratum, so the sample is not like the text to come; "

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from capthemes.errors import InputError
 from capthemes.intervals import ENOUGH, Cell, Interval, difference, rogan_gladen, share, within
-from capthemes.records import Array, Paragraph
+from capthemes.records import Array, Paragraph, read_matrix
 from capthemes.runs import Run, open_run
 from capthemes.sampling import Strata
 from capthemes.tally import Ints, Tally, tally
@@ -22,6 +22,7 @@ WAYS = ("counted", "adjusted", "powered")
 NO_SAMPLE = "no interval without a hand-labelled sample of this run (capthemes sample)"
 COUNTED = "as counted: the model's errors are in it"
 NO_LABELS = "no labelled paragraph in this group"
+NOT_READ = "no paragraph of the sample was read for this theme"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class Estimate:
     for the whole run. way: "counted" by the model's labels, "adjusted" by its error rates, "powered" by its
     predictions and the hand labels together. kind: "wilson" where the interval is of labelled paragraphs alone, "ppi"
     where predictions had a part in it, "" where there is none; `note` then says why. labelled and positives: hand
-    labels that it rests on.
+    labels that it rests on; of a stance or voice, those of the theme that tell one. needed: about how many more labels
+    of the sample's kind would let predictions have a part; None where they have, or where that cannot be told.
     """
 
     measure: str
@@ -48,6 +50,7 @@ class Estimate:
     labelled: int = 0
     positives: int = 0
     note: str = ""
+    needed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,9 @@ def estimate(
 
     `sample` are hand-labelled paragraphs that `capthemes sample` drew from the run, in strata or not; without it
     nothing has an interval, and "adjusted" rests on `rates`, theme -> (sensitivity, specificity) measured on other
-    text. Shares of documents have intervals where the sample is of whole documents, or each paragraph is one.
-    `document` is the column that says what a paragraph is from.
+    text. A paragraph counts for the themes that it was read for, all but where its `meta` names some under "read", and
+    for stances and voices where its label tells them. Shares of documents have intervals where the sample is of whole
+    documents, or each paragraph is one. `document` is the column that says what a paragraph is from.
 
     Raises InputError for a column that the run lacks, a sample that is not of this run, and labels of unknown themes.
     """
@@ -105,7 +109,7 @@ def estimate(
     _check(run, sample)
     named = [str(p.meta["stratum"]) for p in sample if p.meta.get("stratum")]
     counted = tally(run, by, document, sample, Strata.named(named, run.themes) if named else None)
-    counting = _Counting(counted, _truth(counted, sample), rates)
+    counting = _Counting(counted, _truth(counted, sample), read_matrix(sample, run.themes), rates)
     groups: list[int | None] = [None, *(np.argsort(counted.groups).tolist() if by is not None else [])]
     names = {g: None if g is None else counted.groups[g] for g in groups}
     sizes = {names[g]: int(counting.sizes(g).sum()) for g in groups}
@@ -143,10 +147,11 @@ def _truth(counted: Tally, sample: Sequence[Paragraph]) -> Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Counting:
-    """A tally and the truth of its sample; estimates theme by theme."""
+    """A tally, the truth of its sample and the themes it was read for, (n, T); estimates theme by theme."""
 
     tally: Tally
     truth: Array
+    read: npt.NDArray[np.bool_]
     rates: Mapping[str, tuple[float, float]] | None
 
     def theme(self, t: int, group: int | None, name: str | None) -> Iterator[Estimate]:
@@ -164,11 +169,12 @@ class _Counting:
             columns = [layout.column(t, part, number) for number in range(len(values))]
             for value, column in zip(values, columns, strict=True):
                 found = self._within(t, column, columns, group)
-                yield from self._values(found, t, column, group, {**frame, "measure": part, "value": value})
+                yield from self._values(found, t, column, columns, group, {**frame, "measure": part, "value": value})
                 if part == "stance":
                     stances[value] = found
         if {"supportive", "critical"} <= stances.keys():
-            yield from self._balance(stances, {**frame, "measure": "balance"}, self._positives(t, group))
+            columns = [layout.column(t, "stance", number) for number in range(len(layout.stances))]
+            yield from self._balance(stances, {**frame, "measure": "balance"}, self._hits(t, group, columns))
 
     def sizes(self, group: int | None) -> Ints:
         """Paragraphs by stratum."""
@@ -177,46 +183,56 @@ class _Counting:
     def _sums(self, group: int | None) -> Array:
         return np.asarray(self.tally.sums.sum(axis=0) if group is None else self.tally.sums[group])
 
-    def _rows(self, group: int | None) -> npt.NDArray[np.bool_]:
-        return np.ones(len(self.truth), dtype=np.bool_) if group is None else self.tally.group == group
+    def _rows(self, t: int, group: int | None) -> npt.NDArray[np.bool_]:
+        """The paragraphs of the sample that were read for the theme."""
+        return np.asarray(self.read[:, t] if group is None else self.read[:, t] & (self.tally.group == group))
 
-    def _positives(self, t: int, group: int | None) -> int:
-        return int(self.truth[self._rows(group), self.tally.layout.column(t, "given")].sum())
+    def _hits(self, t: int, group: int | None, columns: Sequence[int]) -> int:
+        """How many paragraphs of the sample have a 1 in any of these columns."""
+        return int(self.truth[self._rows(t, group)][:, columns].any(axis=1).sum())
 
-    def _cells(self, group: int | None, column: int, true: int, given: int | None = None) -> list[Cell]:
+    def _lacking(self, t: int) -> str:
+        """Why no paragraph of the sample speaks for a theme in a group."""
+        return NO_SAMPLE if not len(self.truth) else NO_LABELS if self.read[:, t].any() else NOT_READ
+
+    def _cells(
+        self, t: int, group: int | None, columns: Sequence[int], true: Sequence[int], given: int | None = None
+    ) -> list[Cell]:
         """A cell for each stratum; with `given`, a theme's column, one for the paragraphs given it and one for others.
 
-        `column` has the predictions, `true` is the column of the truth.
+        `columns` add up to the predictions, `true` are those of the truth.
         """
-        rows, sizes, sums, numbers = self._rows(group), self.sizes(group), self._sums(group), self.tally.numbers
-        cells = []
+        rows, sizes, sums, numbers = self._rows(t, group), self.sizes(group), self._sums(group), self.tally.numbers
+        predictions, cells = numbers[:, columns].sum(axis=1), []
         for h in np.flatnonzero(sizes):
-            inside, parts = rows & (self.tally.stratum == h), [(rows, sizes[h], sums[h, column])]
+            everything = sums[h, columns].sum()
+            inside, parts = rows & (self.tally.stratum == h), [(rows, sizes[h], everything)]
             if given is not None:
                 yes, total = numbers[:, given] > 0, sums[h, given]
-                of_given = sums[h, given + len(self.tally.layout.themes) if column < given else column]
-                parts = [(yes, total, of_given), (~yes, sizes[h] - total, sums[h, column] - of_given)]
+                of_given = [self.tally.layout.column(t, "probability if given")] if min(columns) < given else columns
+                summed = sums[h, of_given].sum()
+                parts = [(yes, total, summed), (~yes, sizes[h] - total, everything - summed)]
             for side, size, summed in parts:
                 own = inside & side
                 if size > 0:
-                    truth, predicted, documents = self.truth[own, true], numbers[own, column], self.tally.document[own]
-                    cells.append(Cell(int(size), truth, predicted, float(summed / size), documents))
+                    truth, documents = self.truth[own][:, true].sum(axis=1), self.tally.document[own]
+                    cells.append(Cell(int(size), truth, predictions[own], float(summed / size), documents))
         return cells
 
     def _paragraphs(self, t: int, group: int | None, frame: dict[str, Any]) -> Iterator[Estimate]:
         layout = self.tally.layout
         probability, given = layout.column(t, "probability"), layout.column(t, "given")
         counted = float(self._sums(group)[:, given].sum() / self.sizes(group).sum())
-        labelled, positives = int(self._rows(group).sum()), self._positives(t, group)
+        labelled, positives = int(self._rows(t, group).sum()), self._hits(t, group, [given])
         yield Estimate(**frame, way="counted", share=counted, note=COUNTED)
         if not labelled:
             yield self._by_rates(counted, frame)
-            yield Estimate(**frame, way="powered", share=None, note=NO_LABELS if len(self.truth) else NO_SAMPLE)
+            yield Estimate(**frame, way="powered", share=None, note=self._lacking(t))
             return
-        adjusted = share(self._cells(group, probability, given, given), powered=False)
-        yield _estimated(adjusted, "adjusted", frame, labelled, positives)
-        powered = share(self._cells(group, probability, given), powered=True)
-        yield _estimated(powered, "powered", frame, labelled, positives)
+        adjusted = share(self._cells(t, group, [probability], [given], given), powered=False)
+        yield _estimated(adjusted, "adjusted", frame, labelled, positives, labelled)
+        powered = share(self._cells(t, group, [probability], [given]), powered=True)
+        yield _estimated(powered, "powered", frame, labelled, positives, labelled)
 
     def _by_rates(self, counted: float, frame: dict[str, Any]) -> Estimate:
         """Without labels of this corpus: what error rates measured elsewhere make of the count, without an interval."""
@@ -232,51 +248,59 @@ class _Counting:
         if not inside.any():
             return
         yield Estimate(**frame, way="counted", share=float(documents.given[inside, t].mean()), note=COUNTED)
-        read, place = np.unique(self.tally.document, return_inverse=True)
+        rows = self._rows(t, None)
+        read, place = np.unique(self.tally.document[rows], return_inverse=True)
         whole = len(read) and (np.bincount(place) == documents.size[read]).all() and self.tally.sizes.shape[1] == 1
         chosen = inside[read]
         if not whole or not chosen.any():
-            note = (
-                NO_LABELS
-                if whole
-                else "no interval without hand labels of whole documents (capthemes sample --documents)"
-            )
+            unlike = "no interval without hand labels of whole documents (capthemes sample --documents)"
+            note = self._lacking(t) if whole or not len(read) else unlike
             yield Estimate(**frame, way="powered", share=None, note=note)
             return
-        truth = np.bincount(place, weights=self.truth[:, self.tally.layout.column(t, "given")])[chosen] > 0
+        truth = np.bincount(place, weights=self.truth[rows, self.tally.layout.column(t, "given")])[chosen] > 0
         p, own = documents.probability[:, t], read[chosen]
         cell = Cell(int(inside.sum()), truth.astype(np.float64), p[own], float(p[inside].mean()), own)
-        yield _estimated(share([cell], powered=True), "powered", frame, len(own), int(truth.sum()))
+        of = int(documents.size[own].sum())
+        yield _estimated(share([cell], powered=True), "powered", frame, len(own), int(truth.sum()), of)
 
     def _within(self, t: int, column: int, siblings: Sequence[int], group: int | None) -> dict[str, Interval | None]:
-        """The share of a stance or voice within a theme by each way, as far as there is an interval, or a count."""
+        """The share of a stance or voice within a theme by each way, as far as there is an interval, or a count.
+
+        It is of the paragraphs whose stance or voice is told: of the others it is unknown, not another.
+        """
         given, sums = self.tally.layout.column(t, "given"), self._sums(group)
         told = float(sums[:, siblings].sum())
         counted = float(sums[:, column].sum()) / told if told else None
         found: dict[str, Interval | None] = dict.fromkeys(WAYS)
         if counted is not None:
             found["counted"] = Interval(counted, counted, counted, "")
-        if self._positives(t, group):
+        if self._hits(t, group, siblings):
             for way, split in (("adjusted", given), ("powered", None)):
-                parts, wholes = (self._cells(group, c, c, split) for c in (column, given))
+                parts, wholes = (self._cells(t, group, c, c, split) for c in ([column], siblings))
                 found[way] = within(parts, wholes, powered=way == "powered")
         return found
 
     def _values(
-        self, found: Mapping[str, Interval | None], t: int, column: int, group: int | None, frame: dict[str, Any]
+        self,
+        found: Mapping[str, Interval | None],
+        t: int,
+        column: int,
+        siblings: Sequence[int],
+        group: int | None,
+        frame: dict[str, Any],
     ) -> Iterator[Estimate]:
-        rows = self._rows(group)
-        labelled, positives = self._positives(t, group), int(self.truth[rows, column].sum())
+        of = int(self._rows(t, group).sum())
+        labelled, positives = self._hits(t, group, siblings), self._hits(t, group, [column])
         counted = found["counted"]
         note = COUNTED if counted else f"the model gave the theme with no {frame['measure']}"
         yield Estimate(**frame, way="counted", share=counted.share if counted else None, note=note)
+        untold = labelled == 0 < self._hits(t, group, [self.tally.layout.column(t, "given")])
+        note = f"no hand label of this theme tells a {frame['measure']}" if untold else _more(0, 0, 0)
         for way in WAYS[1:]:
             if (interval := found[way]) is not None:
-                yield _estimated(interval, way, frame, labelled, positives)
+                yield _estimated(interval, way, frame, labelled, positives, of)
                 continue
-            note = _more(min(positives, labelled - positives), int(rows.sum())) if rows.any() else NO_LABELS
-            note = note if len(self.truth) else NO_SAMPLE
-            yield Estimate(**frame, way=way, share=None, labelled=labelled, positives=positives, note=note)
+            yield Estimate(**frame, way=way, share=None, labelled=labelled, note=note if of else self._lacking(t))
 
     def _balance(
         self, shares: Mapping[str, Mapping[str, Interval | None]], frame: dict[str, Any], labelled: int
@@ -289,20 +313,25 @@ class _Counting:
             elif way == "counted":
                 yield Estimate(**frame, way=way, share=one.share - other.share, note=COUNTED)
             else:
-                yield _estimated(difference(one, other), way, frame, labelled, labelled)
+                yield _estimated(difference(one, other), way, frame, labelled, labelled, labelled)
 
 
-def _estimated(found: Interval, way: str, frame: dict[str, Any], labelled: int, positives: int) -> Estimate:
-    note = ""
-    if way == "powered" and found.kind == "wilson" and frame["measure"] != "balance":
-        note = f"of hand labels alone: {_more(min(positives, labelled - positives), labelled)}"
+def _estimated(found: Interval, way: str, frame: dict[str, Any], labelled: int, positives: int, of: int) -> Estimate:
+    """An estimate with its interval; `of` are the sample's paragraphs of which `labelled` are what it is a share of."""
     numbers: dict[str, Any] = {"share": found.share, "low": found.low, "high": found.high, "kind": found.kind}
-    return Estimate(**frame, **numbers, way=way, labelled=labelled, positives=positives, note=note)
+    if way == "powered" and found.kind == "wilson" and frame["measure"] != "balance":
+        needed = round(of * (ENOUGH / found.rarer - 1)) if 0 < found.rarer < ENOUGH else None
+        note = _more(min(positives, labelled - positives), found.rarer, needed)
+        numbers |= {"note": f"of hand labels alone: {note}", "needed": needed}
+    return Estimate(**frame, **numbers, way=way, labelled=labelled, positives=positives)
 
 
-def _more(positives: int, labelled: int) -> str:
-    """How many more labels make ENOUGH of the rarer kind, at the rate so far."""
-    wanted = f"{positives} of {ENOUGH} positives (or negatives)"
-    if not positives or positives >= ENOUGH:
-        return f"{wanted}; more labels are needed"
-    return f"{wanted}; about {round(labelled * (ENOUGH / positives - 1)):,} more labels are needed"
+def _more(hits: int, rarer: float, needed: int | None) -> str:
+    """Which count falls short of ENOUGH, and how many more labels mend that at the rate so far."""
+    wanted = f"{hits} of {ENOUGH} positives (or negatives)"
+    if rarer < hits:
+        spread = "as they are spread over strata or documents"
+        wanted = f"{hits} positives (or negatives) count as {rarer:.0f} of {ENOUGH}, {spread}"
+    if needed is None:
+        return f"{wanted}; more labels are needed, how many cannot be told yet"
+    return f"{wanted}; about {needed:,} more labels are needed"

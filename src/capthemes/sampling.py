@@ -91,7 +91,8 @@ def draw(
     the run it stands for) and labels null. `documents`, the column that says what a paragraph is from, draws whole
     documents instead, each as likely as another, until there are `n` paragraphs: what shares of documents need.
 
-    Raises InputError for an `n` that the run cannot give, and for a theme or column that it does not have.
+    Raises InputError for an `n` that the run cannot give, for a theme or column that it does not have, and for a drawn
+    id that stands twice in the run.
     """
     rng = np.random.default_rng(seed)
     if n < 1:
@@ -106,6 +107,7 @@ def draw(
         raise InputError(f"the run has {len(codes)} paragraphs, fewer than the {n} asked for; ask for fewer")
     if documents is not None:
         rows, weight = _whole_documents(run, documents, n, rng)
+        _check_ids(run, rows)
         drawn = [{**row, "weight": weight, "labels": None} for row in _taken(run, rows)]
         names = _shuffled(dict.fromkeys(row[documents] for row in drawn), rng)
         place = {name: order for order, name in enumerate(names)}
@@ -116,6 +118,7 @@ def draw(
         [rng.choice(np.flatnonzero(codes == h), count, replace=False) for h, count in enumerate(counts)]
     )
     rows.sort()
+    _check_ids(run, rows)
     drawn = [
         {**row, "stratum": strata.names[h], "weight": round(float(sizes[h] / counts[h]), 4), "labels": None}
         for row, h in zip(_taken(run, rows), codes[rows].tolist(), strict=True)
@@ -123,12 +126,12 @@ def draw(
     return _shuffled(drawn, rng)
 
 
-def read_sample(path: Path, codebook: Path | None = None) -> tuple[list[Paragraph], int]:
+def read_sample(path: Path, codebook: Codebook) -> tuple[list[Paragraph], int]:
     """The labelled paragraphs of a sample's file, and how many have no labels yet.
 
     Raises AnnotationError with file and line for a row or label that does not fit the codebook.
     """
-    read = paragraphs(path, codebook=Codebook.load(codebook), unread=True)
+    read = paragraphs(path, codebook=codebook, unread=True)
     labelled = [paragraph for paragraph in read if paragraph.labels is not None]
     return labelled, len(read) - len(labelled)
 
@@ -213,13 +216,29 @@ def _whole_documents(run: Run, column: str, n: int, rng: np.random.Generator) ->
     return np.flatnonzero(np.isin(codes, chosen)), round(len(sizes) / len(chosen), 4)
 
 
+def _check_ids(run: Run, rows: Ints) -> None:
+    """Raise InputError where the id of one of these rows is that of another row as well."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    ids = pyarrow.chunked_array([batch["id"] for batch in run.batches(["id"])])
+    drawn = ids.filter(compute.is_in(ids, value_set=ids.take(rows)))
+    if len(drawn) > len(rows):
+        counted = compute.value_counts(drawn).to_pylist()
+        twice = max(counted, key=lambda found: found["counts"])["values"]
+        raise InputError(
+            f"the id {twice!r} stands more than once in the run, so its labels could not be told apart; "
+            "give each row of the input an id of its own and label it anew"
+        )
+
+
 def _taken(run: Run, rows: Ints) -> Iterator[dict[str, Any]]:
     """Some rows of a run, in order, without what the model said of them: it would lead the hand."""
     start = 0
     for batch in run.batches():
         inside = rows[(rows >= start) & (rows < start + len(batch))] - start
         kept = batch.drop_columns(
-            [name for name in ("labels", "probabilities", "schema") if name in batch.schema.names]
+            [name for name in ("labels", "probabilities", "model", "schema") if name in batch.schema.names]
         )
         yield from kept.take(inside).to_pylist()
         start += len(batch)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from capthemes.commands.terminal import Commands, open_console, plain_table
+from capthemes.commands.terminal import Commands, add_trusted, open_console, plain_table
 
 
 def add(commands: Commands) -> None:
@@ -17,27 +17,29 @@ def add(commands: Commands) -> None:
     add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
     add("--recall", type=float, default=0.9, help="of which to show where it will hold (default: 0.9)")
     add("-o", "--output", required=True, type=Path, metavar="FOLDER", help="the new model's folder")
+    add_trusted(calibrate)
     calibrate.set_defaults(run=_calibrate)
 
 
 def _calibrate(options: argparse.Namespace) -> None:
     """Save a model with the numbers that predict(texts, recall=0.9) and precision=0.8 rest on, from your labels."""
-    from capthemes.model import check_folder, load
+    from capthemes.model import DEFAULT, check_folder, load
     from capthemes.training import gather
 
     console = open_console()
     check_folder(options.output)
-    model = load(*([] if options.model is None else [options.model]))
+    model = load(options.model or DEFAULT, trusted=options.trusted)
     data, left_out = gather([options.data], options.texts, model.codebook)
     for line in left_out:
         sys.stderr.write(f"capthemes: {line}\n")
     fitted = model.calibrated(data[options.data], options.output.resolve().name)
+    held_out = fitted.held_out
+    bounds = held_out.guarantee(fitted.decision, options.recall, None).bounds if held_out else ()
     fitted.save(options.output)
     table = plain_table()
     for column in ("theme", "language", "documents", "threshold", f"recall {options.recall} holds"):
         table.add_column(column)
-    held_out = fitted.held_out
-    for bound in held_out.guarantee(fitted.decision, options.recall, None).bounds if held_out else ():
+    for bound in bounds:
         table.add_row(bound.theme, bound.language, str(bound.documents), f"{bound.threshold:.3f}", bound.holds)
     console.print(table, markup=False)
     console.print(f"saved {options.output}", highlight=False, markup=False, soft_wrap=True)

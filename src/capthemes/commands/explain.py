@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, open_console
+from capthemes.commands.terminal import Commands, add_trusted, open_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,19 +26,20 @@ def add(commands: Commands) -> None:
     add("--text", default="text", metavar="COLUMN", help="the column that holds the text (default: text)")
     add("--html", type=Path, metavar="OUT", help="write a page of HTML in place of the terminal")
     add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add_trusted(explain)
     explain.set_defaults(run=_explain)
 
 
 def _explain(options: argparse.Namespace) -> None:
     """Show the labels of each paragraph with the words that speak for them, and their weights in log-odds."""
     from capthemes.errors import InputError
-    from capthemes.model import load
+    from capthemes.model import DEFAULT, load
 
     console = open_console()
     if options.html is not None and (options.html.is_dir() or (options.html.exists() and not options.overwrite)):
         raise InputError(f"{options.html} exists; choose another name or overwrite it (--overwrite)")
     paragraphs = _paragraphs(options.input, options.text)
-    model = load(*([] if options.model is None else [options.model]))
+    model = load(options.model or DEFAULT, trusted=options.trusted)
     if options.html is not None:
         _write_page(options.html, model, paragraphs)
         console.print(f"wrote {options.html} with model {model.id}", highlight=False, markup=False, soft_wrap=True)

@@ -1,7 +1,13 @@
 """capthemes label."""
 
 import argparse
-from collections.abc import Sequence
+import csv
+import json
+import random
+from collections.abc import Iterator, Sequence
+from heapq import nsmallest
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from capthemes.corpus import Source
+    from capthemes.drift import Drift, Profile
     from capthemes.model import Model
     from capthemes.summary import Summary
 
@@ -86,15 +93,15 @@ def _label(options: argparse.Namespace) -> None:
     _print_summary(console, summary, list(model.codebook.stances))
     for file, count in sorted(summary.rejected.items()):
         _say(console, f"rejected {count:,} of {file}, with the reasons in {options.output}.rejects.jsonl")
-    _print_end(console, options, model)
+    _print_end(console, options, model, summary)
 
 
 def _say(console: "Console", line: str) -> None:
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _print_end(console: "Console", options: argparse.Namespace, model: "Model") -> None:
-    """What was written, or, of a rank that is done before the others, what stands."""
+def _print_end(console: "Console", options: argparse.Namespace, model: "Model", summary: "Summary") -> None:
+    """What was written and what kind of text it is, or, of a rank that is done before the others, what stands."""
     from capthemes.labelling import Target
     from capthemes.runs import BEGUN
 
@@ -105,18 +112,34 @@ def _print_end(console: "Console", options: argparse.Namespace, model: "Model") 
         _say(console, f"rank {options.rank} of {options.world} is done: {standing} in {run.path}")
     else:
         _say(console, f"wrote {options.output} with model {model.id}")
-        _warn_of_drift(console, Path(options.output), model)
+        if model.profile is not None and summary.paragraphs:
+            drift = _drift(Path(options.output), model.profile)
+            _say(console, drift.warning or str(drift))
 
 
-def _warn_of_drift(console: "Console", output: Path, model: "Model") -> None:
-    """A line where the text is not the model's kind of text; of jsonl and csv nothing is said."""
-    from capthemes.drift import of_run
+def _drift(output: Path, profile: "Profile") -> "Drift":
+    """How far what was labelled is from the model's kind of text, by paragraphs of the output drawn at random."""
+    from capthemes.drift import PARTS, of_run
     from capthemes.runs import open_run
 
-    if model.profile is None or not (output.suffix == ".parquet" or any(output.glob("part-*.parquet"))):
-        return
-    if warning := of_run(open_run(output), model.profile, most=LOOKED_AT).warning:
-        _say(console, warning)
+    if output.suffix == ".parquet" or any(output.glob("part-*.parquet")):
+        return of_run(open_run(output), profile, most=LOOKED_AT)
+    parts = sorted(output.glob("part-*.jsonl")) if output.is_dir() else [output]
+    texts = (text for part in parts[:: -(-len(parts) // PARTS)] for text in _texts(part) if text)
+    draw = random.Random(0)
+    kept = nsmallest(LOOKED_AT, ((draw.random(), text) for text in texts), key=itemgetter(0))
+    return profile.compare([text for _, text in kept])
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """The texts of a jsonl or csv output, one for each paragraph."""
+    with path.open(encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            csv.field_size_limit(2**31 - 1)  # the most that Windows takes
+            for _, rows in groupby(csv.DictReader(file), key=itemgetter("id")):
+                yield next(rows)["text"]
+        else:
+            yield from (json.loads(line)["text"] for line in file)
 
 
 def _print_plan(console: "Console", options: argparse.Namespace, model: "Model", source: "Source") -> None:

@@ -1,11 +1,10 @@
 """capthemes prevalence."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capthemes.commands.terminal import Commands, open_console, plain_table
+from capthemes.commands.terminal import Commands, check_new, open_console, plain_table, say_unread
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from capthemes.prevalence import Estimate, Prevalence
     from capthemes.runs import Run
 
+WIDE = 120  # characters of the table, whatever the terminal has: names and intervals stay whole
 MEASURES = ("paragraphs", "documents", "stance", "voice", "balance")
 
 
@@ -39,43 +39,69 @@ def add(commands: Commands) -> None:
 def _prevalence(options: argparse.Namespace) -> None:
     """Shares as counted, adjusted by the model's errors, and prediction-powered by a hand-labelled sample.
 
-    Intervals are of 95% and hold for the corpus as it stands; without a sample there are none.
+    Intervals are of 95% and hold for the corpus as it stands; without a sample there are none. The powered one is of
+    kind ppi where predictions have a part in it, else of kind wilson, of the hand labels alone: then it says about how
+    many more labels change that, ? where that cannot be told yet.
     """
+    from capthemes.codebook import Codebook
     from capthemes.prevalence import estimate
     from capthemes.runs import open_run
     from capthemes.sampling import read_sample
-    from capthemes.store import write_text
 
+    if options.output:
+        check_new(options.output)
     console, run = open_console(), open_run(options.run_path)
-    sample, unread = read_sample(options.sample, options.codebook) if options.sample else ([], 0)
-    if unread:
-        sys.stderr.write(f"capthemes: {unread} of the sample's paragraphs are not labelled yet: left out\n")
+    book = Codebook.load(options.codebook)
+    sample, unread = read_sample(options.sample, book) if options.sample else ([], 0)
+    say_unread(unread)
     found = estimate(run, by=options.by, sample=sample, document=options.document, rates=_rates(run))
+    console.width = max(console.width, WIDE)
     console.print(_table(found, options.measure), markup=False)
     for note in dict.fromkeys(e.note for e in found.estimates if e.measure == options.measure and e.group is None):
         if note and not note.startswith("of hand labels"):
             console.print(note, highlight=False, markup=False)
     if options.output:
-        write_text(options.output, found.to_frame().to_csv(index=False))
+        _write(found, options.output)
         console.print(f"wrote {options.output}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(found: "Prevalence", measure: str) -> "Table":
-    """A row for each share, its three ways side by side."""
-    from capthemes.prevalence import WAYS
+def _write(found: "Prevalence", path: Path) -> None:
+    """Every estimate as csv, safe to open in a spreadsheet."""
+    from dataclasses import astuple, fields
 
-    table = plain_table()
-    valued = measure in ("stance", "voice")
+    from capthemes import cells
+    from capthemes.prevalence import Estimate
+
+    cells.write(path, [field.name for field in fields(Estimate)], map(astuple, found.estimates))
+
+
+def _table(found: "Prevalence", measure: str) -> "Table":
+    """A row for each share, its three ways side by side; with a sample, the kind of the last and what it lacks."""
+    from capthemes.prevalence import WAYS, Estimate
+
+    table, valued = plain_table(), measure in ("stance", "voice")
     for column in ("theme", *(["value"] if valued else []), *([found.by] if found.by else [])):
         table.add_column(column)
-    for way in WAYS:
-        table.add_column(way, justify="right", no_wrap=True)
+    for column in (*WAYS, *(["kind", "more labels"] if found.labelled else [])):
+        table.add_column(column, justify="right", no_wrap=True)
+    shares: dict[tuple[str, str, str | None], dict[str, Estimate]] = {}
     for one in found.estimates:
-        if one.measure == measure and one.way == "counted":
-            ways = {e.way: e for e in found.of(one.theme, measure, one.value, one.group)}
-            names = [one.theme, *([one.value] if valued else []), *([one.group or "all"] if found.by else [])]
-            table.add_row(*names, *(_cell(ways.get(way)) for way in WAYS))
+        if one.measure == measure:
+            shares.setdefault((one.theme, one.value, one.group), {})[one.way] = one
+    for (theme, value, group), ways in shares.items():
+        names = [theme, *([value] if valued else []), *([group or "all"] if found.by else [])]
+        lacks = _lacks(ways.get("powered")) if found.labelled else []
+        table.add_row(*names, *(_cell(ways.get(way)) for way in WAYS), *lacks)
     return table
+
+
+def _lacks(powered: "Estimate | None") -> list[str]:
+    """The kind of an interval, and how many more labels it takes until predictions have a part in it."""
+    if powered is None or not powered.kind:
+        return ["-", "-"]
+    if powered.kind == "ppi" or not powered.note:
+        return [powered.kind, "-"]
+    return [powered.kind, "?" if powered.needed is None else f"{powered.needed:,}"]
 
 
 def _cell(estimate: "Estimate | None") -> str:

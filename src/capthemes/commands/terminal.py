@@ -104,6 +104,12 @@ def check_new(path: Path) -> None:
         raise InputError(f"{path} exists; choose another name, or remove it")
 
 
+def say_unread(count: int) -> None:
+    """Say on standard error that some of a sample waits for its labels."""
+    if count:
+        sys.stderr.write(f"capthemes: {count} of the sample's paragraphs are not labelled yet: left out\n")
+
+
 def add_data(command: argparse.ArgumentParser) -> None:
     """The arguments that evaluate and compare share."""
     add = command.add_argument

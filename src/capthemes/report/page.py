@@ -48,8 +48,9 @@ def write_report(
     reader, lacks = _model(opened, model)
     examples = clearest(opened, rows, document, reader.explain if reader is not None else None)
     found = estimate(opened, sample=sample, document=document) if sample else None
-    estimates = {theme: found.best(theme) for theme in opened.themes} if found else {}
-    context = sections(opened, rows, Path(run), document, reader, examples, estimates)
+    best = [found.best(theme) for theme in opened.themes] if found else []
+    estimates = {one.theme: one for one in best if one.low is not None}
+    context = sections(opened, rows, Path(run), document, reader, examples, estimates, sample)
     profile = reader.profile if reader is not None else None
     drift = of_run(opened, profile, document) if profile is not None else None
     context |= {"title": title or Path(run).stem, "drift": drift, "lacks": lacks}

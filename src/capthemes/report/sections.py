@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from capthemes.annotations import fingerprint
 from capthemes.codebook import Codebook
 from capthemes.model import Model
+from capthemes.records import Paragraph
 from capthemes.report.charts import top_of
 from capthemes.report.clearest import Example
 from capthemes.report.rows import NONE, Column, Rows
@@ -68,8 +70,9 @@ def sections(
     model: Model | None,
     examples: Mapping[str, Mapping[str | None, Sequence[Example]]],
     estimates: Mapping[str, Interval],
+    sample: Sequence[Paragraph] = (),
 ) -> dict[str, Any]:
-    """All that the page shows of a run, by section."""
+    """All that the page shows of a run, by section; `sample` are the paragraphs that the estimates rest on."""
     scores = _scores(model)
     themes = sorted((_theme(rows, t, scores) for t in range(len(rows.themes))), key=lambda row: -row.counted.count)
     labelled = np.zeros(len(rows), dtype=bool)
@@ -87,6 +90,7 @@ def sections(
         "empty": int((rows.lengths == 0).sum()),
         "themes": themes,
         "estimates": estimates,
+        "sampled": len(sample),
         "top": top_of([x.high or x.share or 0.0 for x in [*(row.counted for row in themes), *estimates.values()]]),
         "stances": _balanced(rows.stances),
         "voices": rows.voices,
@@ -100,7 +104,7 @@ def sections(
         "few_documents": FEW,
         "supported": SUPPORTED,
         "codebook": codebook if codebook.names == rows.themes else None,
-        "signature": _signature(run, rows, path),
+        "signature": _signature(run, rows, path, sample),
         "version": version("capthemes"),
         "year": YEAR,
     }
@@ -185,12 +189,14 @@ def _scores(model: Model | None) -> dict[str, Any] | None:
     return next(iter(own[1:] or own), None)
 
 
-def _signature(run: Run, rows: Rows, path: Path) -> str:
+def _signature(run: Run, rows: Rows, path: Path, sample: Sequence[Paragraph]) -> str:
     """What the numbers rest on, in the form of the scores' signatures."""
     files = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
     prints = [fingerprint_file(file) for file in files]
     data = prints[0] if len(prints) == 1 else fingerprint_bytes("\n".join(prints).encode())
-    return f"run:{path.name}@{data[:12]}|paragraphs:{len(rows)}|model:{run.model}|capthemes:{version('capthemes')}"
+    own = f"|sample:{len(sample)}@{fingerprint(sample)[:12]}" if sample else ""
+    run_part = f"run:{path.name}@{data[:12]}|paragraphs:{len(rows)}|model:{run.model}"
+    return f"{run_part}{own}|capthemes:{version('capthemes')}"
 
 
 def _rejects(run: Run) -> int | None:
