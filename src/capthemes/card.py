@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capthemes.codebook import Codebook
+from capthemes.store import home
 
 INTERVAL = "Values in brackets are 95% intervals from a bootstrap over documents."
 WATTS = 15  # of a busy server core with its share of memory and cooling: an assumption
@@ -26,16 +27,17 @@ NOT_FOR = [
 def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
     """The card's markdown: what the model is, what it was trained on, how good it is, what not to use it for."""
     about, name = manifest["about"], manifest["name"]
+    place = name if (home("models") / name).is_dir() else f"path/of/{name}"
     lines = [
         f"# {name}",
         "",
-        f"A `{manifest['family']}` model for the {len(codebook.names)} themes of codebook version {codebook.version}"
-        + (", their stances and voices." if codebook.stances else "."),
+        f"A `{manifest['family']}` model for the {_counted(len(codebook.names), 'theme')} of codebook version "
+        f"{codebook.version}" + (", their stances and voices." if codebook.stances else "."),
         "",
         "```python",
         "import capthemes",
         "",
-        f'capthemes.load("{name}").predict(["A paragraph ..."])',
+        f'capthemes.load("{place}").predict(["A paragraph ..."])',
         "```",
         "",
     ]
@@ -66,6 +68,10 @@ def render(manifest: Mapping[str, Any], codebook: Codebook) -> str:
     return "\n".join(lines)
 
 
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def _training(about: Mapping[str, Any]) -> list[str]:
     if not about.get("trained_on"):
         return []
@@ -78,7 +84,8 @@ def _training(about: Mapping[str, Any]) -> list[str]:
         watt_hours = training["seconds"] * training["cores"] * WATTS / 3600
         minutes, cores = max(1, round(training["seconds"] / 60)), training["cores"]
         lines += [
-            f"Trained in {minutes} minutes on {cores} cores, about {watt_hours:.0f} watt-hours at {WATTS} watts a core."
+            f"Trained in {_counted(minutes, 'minute')} on {_counted(cores, 'core')}, about {watt_hours:.0f} watt-hours "
+            f"at {WATTS} watts a core."
         ]
     if about.get("command"):
         lines += [f"On data of these hashes this makes the model, its card and every figure: `{about['command']}`"]
