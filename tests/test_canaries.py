@@ -189,6 +189,7 @@ def hostile(encoder: str, folder: Path, ran: Path, **changes) -> str:
         {"config.json": {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil"}}},
         {"config.json": {"auto_map": {"AutoModelForSequenceClassification": "evil.Evil"}}},
         {"config.json": {"attn_implementation": "evil/kernel"}},
+        {"config.json": {"towers": [[{"auto_map": {"AutoModel": "evil.Evil"}}]]}},
         {"tokenizer_config.json": {"auto_map": {"AutoTokenizer": ["evil.Evil", None]}}},
     ],
 )
