@@ -48,6 +48,19 @@ def test_a_sample_is_drawn_labelled_and_makes_shares(run, tmp_path, capsys):
     assert "no interval without a hand-labelled sample" in capsys.readouterr().out
 
 
+def test_a_group_that_looks_like_a_formula_is_written_as_text(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    groups = ["=HYPERLINK(1)", "@cmd", "北京"]
+    path.write_text("".join(json.dumps({"text": "The choir sang.", "desk": group}) + "\n" for group in groups))
+    capthemes.label_corpus([path], tmp_path / "run.parquet")
+    table = tmp_path / "shares.csv"
+    assert main(["prevalence", str(tmp_path / "run.parquet"), "--by", "desk", "-o", str(table)]) == 0
+    frame = pandas.read_csv(table)
+    assert set(frame.group.dropna()) == {"'=HYPERLINK(1)", "'@cmd", "北京"}
+    assert list(frame) == list(capthemes.estimate(tmp_path / "run.parquet").to_frame())
+    assert frame.query("group == '北京' and measure == 'paragraphs' and way == 'counted'").share.tolist() == [0.0] * 16
+
+
 def test_a_sample_is_never_written_over_labels(run, tmp_path, capsys):
     (tmp_path / "sample.jsonl").write_text("labels of an afternoon")
     assert main(["sample", str(run), "-n", "5", "-o", str(tmp_path / "sample.jsonl")]) == 1

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,10 @@ def _prevalence(options: argparse.Namespace) -> None:
 
     Intervals are of 95% and hold for the corpus as it stands; without a sample there are none.
     """
-    from capthemes.prevalence import estimate
+    from capthemes import cells
+    from capthemes.prevalence import Estimate, estimate
     from capthemes.runs import open_run
     from capthemes.sampling import read_sample
-    from capthemes.store import write_text
 
     console, run = open_console(), open_run(options.run_path)
     sample, unread = read_sample(options.sample, options.codebook) if options.sample else ([], 0)
@@ -56,7 +57,8 @@ def _prevalence(options: argparse.Namespace) -> None:
         if note and not note.startswith("of hand labels"):
             console.print(note, highlight=False, markup=False)
     if options.output:
-        write_text(options.output, found.to_frame().to_csv(index=False))
+        header = [field.name for field in fields(Estimate)]
+        cells.write(options.output, header, map(astuple, found.estimates))
         console.print(f"wrote {options.output}", highlight=False, markup=False, soft_wrap=True)
 
 
