@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from capthemes.errors import InputError
+from capthemes.inflation import check
 from capthemes.inflation import line as next_line
 
 PACKED = (".gz", ".zst")
@@ -36,11 +37,15 @@ def is_packed(path: Path) -> bool:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, unpacked. Raises InputError for a packed file that is damaged."""
+    """Bytes of a file, unpacked. Raises InputError for a packed file that is damaged, or comes out far larger."""
     if not is_packed(path):
         return path.stat().st_size
+    whole = 0
     with _damage(path), _unpacked(path) as file:
-        return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
+        while chunk := file.read(CHUNK):
+            whole += len(chunk)
+            check(path, whole)
+    return whole
 
 
 def lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
