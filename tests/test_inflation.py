@@ -93,6 +93,13 @@ def test_every_kind_of_column_comes_out_as_it_went_in(tmp_path, monkeypatch):
         found = pyarrow.Table.from_batches(list(inflation.batches(tmp_path / "a.parquet", rows)))
         found.validate(full=True)
         assert found == table
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    assert pyarrow.Table.from_batches(list(inflation.batches(tmp_path / "a.parquet", 1000))) == table
+    words = [f"{i} {'x' * 400}" for i in range(20_000)]  # more than a dictionary holds
+    many = pyarrow.table({"text": words, "tags": [[word, words[0]] for word in words], "n.o": words})
+    pyarrow.parquet.write_table(many, tmp_path / "c.parquet", row_group_size=15_000)
+    for rows in (999, 16_384):
+        assert pyarrow.Table.from_batches(list(inflation.batches(tmp_path / "c.parquet", rows))) == many
     pyarrow.parquet.write_table(table.slice(0, 0), tmp_path / "b.parquet")
     assert sum(batch.num_rows for batch in inflation.batches(tmp_path / "b.parquet", 5)) == 0
 

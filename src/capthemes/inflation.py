@@ -1,6 +1,7 @@
 """Inflation: compressed files that come out far larger than they went in are read in bounded pieces, or refused."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -60,9 +61,12 @@ def batches(path: Path, rows: int, groups: Sequence[int] | None = None) -> "Iter
     about = footer(path)
     try:
         schema = pyarrow.parquet.read_schema(path)
-        file = pyarrow.parquet.ParquetFile(path, read_dictionary=_string_paths(about.schema), pre_buffer=False)
+        paths, nested = _string_paths(about.schema)
+        file = pyarrow.parquet.ParquetFile(path, read_dictionary=paths, pre_buffer=False)
+        groups = list(range(about.num_row_groups)) if groups is None else groups
         whole = 0
-        for batch in file.iter_batches(rows, row_groups=groups):
+        parts = [[group] for group in groups] if nested else [groups]  # Arrow joins no dictionaries within lists
+        for batch in chain.from_iterable(file.iter_batches(rows, row_groups=part) for part in parts):
             for piece in _pieces(batch):
                 whole += _length(piece)
                 check(path, whole)
@@ -84,10 +88,11 @@ def _pieces(batch: "pyarrow.RecordBatch") -> "Iterator[pyarrow.RecordBatch]":
         yield from _pieces(batch.take(pyarrow.array(half)))
 
 
-def _string_paths(schema: Any) -> list[str]:
-    """The columns of strings or bytes of a parquet file, those within lists and structs as well."""
+def _string_paths(schema: Any) -> tuple[list[str], bool]:
+    """The columns of strings or bytes of a parquet file, and whether any of them is within a list or a struct."""
     columns = [schema.column(number) for number in range(len(schema))]
-    return [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    found = [c for c in columns if c.physical_type == "BYTE_ARRAY" and c.logical_type.type != "DECIMAL"]
+    return [column.path for column in found], any(column.path != column.name for column in found)
 
 
 def _wide(schema: Any, groups: Sequence[Any]) -> int:
