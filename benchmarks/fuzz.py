@@ -33,6 +33,7 @@ from capthemes.families import family_class
 from capthemes.model import Model
 from capthemes.records import Label, Paragraph
 
+RESULTS = Path(__file__).parent / "results" / "fuzz.json"
 SECONDS = 10  # a case may take
 CHUNK = 2000  # cases of one worker
 ROOM = 64 << 20
@@ -64,20 +65,25 @@ CODEBOOK = """# Fuzz, version 1
 
 
 def run(inputs: int, seed: int, encoder: str | None) -> None:
-    """Read mutated models and corpora, and print what became of them; the exit status tells of findings."""
+    """Read mutated models and corpora, print and store what became of them; the exit status tells of findings."""
     found = outcomes(inputs, seed, encoder)
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    told = json.dumps(found, indent=2) + "\n"
+    RESULTS.write_text(told, encoding="utf-8")
+    sys.stdout.write(told)
     sys.exit(1 if found["findings"] else 0)
 
 
 def outcomes(count: int, seed: int = 0, encoder: str | None = None) -> dict[str, Any]:
     """Read `count` mutated inputs and return what became of them: counts by kind and outcome, and the findings.
 
-    With a small `encoder` (a folder) a transformer model is among them.
+    With a small `encoder` (a folder) models of the families that need one are among them. `largest` is the bytes of
+    the largest input before it is mutated.
     """
     found: dict[str, Any] = {"cases": count, "seed": seed, "outcomes": Counter(), "findings": []}
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), encoder)
+        found["families"] = sorted(path.name for path in Path(folder, "models").iterdir())
+        found["largest"] = max(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
         start = 0
         while start < count:
             stop = min(start + CHUNK, count)
@@ -146,12 +152,14 @@ def _families(encoder: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     from sklearn.pipeline import make_pipeline
 
     yield "linear", {}
+    yield "joint", {}
     yield "keywords", {}
     yield "pipeline", {"estimator": make_pipeline(CountVectorizer(), OneVsRestClassifier(LogisticRegression()))}
     yield "zeroshot", {"encoder": "nowhere/none"}
     if encoder is not None:
         yield "transformer", {"encoder": encoder}
         yield "fewshot", {"encoder": encoder}
+        yield "ensemble", {"encoder": encoder}
 
 
 def mutated(content: bytes, draw: random.Random) -> bytes:

@@ -156,6 +156,14 @@ def test_a_file_or_folder_of_ones_own(tmp_path, land_codebook):
         ('{"text": "x", "labels": [{"theme": "weather"}]}', "no theme of the codebook"),
         ('{"text": "x", "labels": ["overcapacity"]}', "no theme of the codebook"),
         ('{"text": "x", "labels": [{"theme": "involution", "stance": "angry"}]}', "stance 'angry' is none of"),
+        ('{"text": "x", "labels": [{"theme": "involution", "stance": ["a"]}]}', r"stance \['a'\] is none of"),
+        ('{"text": "x", "labels": [{"theme": ["involution"]}]}', "no theme of the codebook"),
+        (
+            '{"text": "x", "labels": [{"theme": "involution", "evidence": [{"start": 1e999, "end": 2}]}]}',
+            "evidence is a",
+        ),
+        ('{"text": "x", "labels": [{"theme": "involution", "evidence": [{"start": 9, "end": 2}]}]}', "from 9 to 2"),
+        ('{"text": "x", "labels": [{"theme": "involution", "evidence": [{"start": -1, "end": 2}]}]}', "from -1 to 2"),
         ('{"text": "x", "labels": [{"theme": "involution"}, {"theme": "involution"}]}', "stands twice"),
     ],
 )

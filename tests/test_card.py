@@ -1,4 +1,4 @@
-"""Cards say what a manifest holds; they read the scores of older manifests, some of which had no interval."""
+"""Cards say what a manifest holds and how to load the model, also of manifests whose scores had no interval."""
 
 import pytest
 
@@ -46,3 +46,15 @@ def test_versions_are_compared_by_their_themes():
     told = card(versions={"agreement": 0.814, "pairs": 160})
     assert "Themes of two versions of one paragraph overlap by 0.81" in told
     assert "stances and voices are not compared" in told
+
+
+def test_a_model_of_ones_own_is_loaded_by_its_folder(one_theme):
+    about = {"trained_on": [], "seed": 0, "capthemes": "0", "training": {"seconds": 60, "cores": 1}}
+    about["trained_on"] = [{"name": "a", "paragraphs": 1, "sha256": "0" * 64}]
+    own = render({"family": "linear", "name": "mine", "files": FILES, "about": about}, Codebook.load(one_theme[0]))
+    assert 'capthemes.load("path/of/mine")' in own
+    assert "for the 1 theme of codebook" in own
+    assert "Trained in 1 minute on 1 core, about" in own
+    bundled = render({"family": "linear", "name": "fast", "files": FILES, "about": {}}, Codebook.load())
+    assert 'capthemes.load("fast")' in bundled
+    assert "for the 16 themes of codebook version" in bundled

@@ -85,6 +85,11 @@ def test_a_table_is_a_codebook(tmp_path):
     assert Codebook.load(tmp_path / "again.md") == book
 
 
+def test_a_table_is_known_by_its_ending_in_capitals_too(tmp_path):
+    (tmp_path / "MINE.CSV").write_text("theme,covers\nland,plots\n", encoding="utf-8")
+    assert Codebook.load(tmp_path / "MINE.CSV").names == ("land",)
+
+
 def test_a_table_without_targets_has_themes_only(tmp_path):
     path = tmp_path / "mine.tsv"
     path.write_text("Theme\tWhat it covers\nidle_land\tIdle plots\n\n", encoding="utf-8")
@@ -102,6 +107,9 @@ def test_a_table_without_targets_has_themes_only(tmp_path):
         ("theme,covers\nidle land,plots\n", 2, "must be one `name`"),
         ("theme,covers\nland,\n", 2, "nothing under 'what it covers'"),
         ("theme,covers\nland,a | b\n", 2, "has a '|'"),
+        ('theme,covers\nland,"plots\nwater,rivers\n', 3, "not csv (unexpected end of data)"),
+        ("theme,covers\nland,plots, and prices\n", 2, "3 cells under 2 columns"),
+        ("theme,covers,what it covers\nland,plots,more\n", 1, "two columns are 'what it covers'"),
     ],
 )
 def test_a_malformed_table_fails_with_file_and_line(tmp_path, text, line, message):

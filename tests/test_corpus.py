@@ -8,6 +8,7 @@ import pytest
 from capthemes import corpus, writing
 from capthemes.corpus import Rows, Source, split
 from capthemes.errors import InputError, TextTypeError
+from capthemes.reading import tables
 
 
 def read(*inputs, **options):
@@ -92,6 +93,20 @@ def test_bad_input_names_the_place_and_the_repair(tmp_path, name, content, messa
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(tmp_path / name)
+
+
+def test_rows_with_a_key_of_its_own_each_are_refused_and_rare_keys_are_not(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"text": "a", "k{i}": 1}}\n' for i in range(4000)))
+    with pytest.raises(
+        InputError, match=r"a\.jsonl: 4,000 rows from byte 0 on have 4,001 different keys together; put"
+    ):
+        read(path)
+    told = []
+    assert [len(table) for table in tables(split([path])[0], lambda path, reason: told.append(reason))] == [0]
+    assert len(told) == 1
+    path.write_text("".join(f'{{"text": "a", "k{i % 900}": 1}}\n' for i in range(4000)))
+    assert len(read(path)) == 4000
 
 
 def test_missing_paths_and_folders_without_files(tmp_path):

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import math
 import re
 import tempfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -105,7 +107,49 @@ def through(form: str, given: list[Record], codebook: Codebook = CODEBOOK) -> li
 @settings(max_examples=60, deadline=None)
 @given(records())
 def test_a_record_comes_back_equal(form, given):
+    assert through(form, given) == (given if form == "csv" else [as_in_json(record) for record in given])
+
+
+def as_in_json(record: Record) -> Record:
+    """JSON has no infinity: null stands in its place."""
+    meta = {key: None if value in (math.inf, -math.inf) else value for key, value in record.meta.items()}
+    return replace(record, meta=meta)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "labelstudio", "doccano", "argilla"])
+def test_what_is_no_number_is_null_for_readers_that_know_json_alone(form, tmp_path):
+    given = [Record("1", "x", {"a": ()}, meta={"debt": math.nan, "rows": [math.inf, 1.5], "at": Path("p")})]
+    path = tmp_path / "file"
+    if form == "jsonl":
+        rounds.write(given, path)
+    else:
+        formats.write(given, path, form, CODEBOOK)
+    content = path.read_text(encoding="utf-8")
+    assert not re.search("NaN|Infinity", content)
+    found = rounds.read([path], CODEBOOK) if form == "jsonl" else formats.read([path], form, CODEBOOK)
+    assert found[0].meta == {"debt": None, "rows": [None, 1.5], "at": "p"}
+
+
+@pytest.mark.parametrize("form", ["jsonl", *FORMATS])
+def test_a_lone_surrogate_is_a_question_mark(form, tmp_path):
+    row = {"id": "\ud800", "text": "x\udfff", "labels": [], "annotator": "a\ud800", "page": ["\ud800"]}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    given = rounds.read([tmp_path / "x.jsonl"], CODEBOOK)
+    assert given == [Record("?", "x?", {"a?": ()}, meta={"page": ["?"]})]
     assert through(form, given) == given
+
+
+def test_a_lone_surrogate_that_a_tool_exports_is_a_question_mark(tmp_path):
+    task = {"id": 1, "data": {"text": "x\ud800"}}
+    (tmp_path / "ls").write_text(json.dumps([task]))
+    (tmp_path / "doc").write_text(json.dumps({"id": 1, "text": "x\ud800", "cats": []}))
+    record = {"record": json.dumps({"id": "\ud800", "meta": {}})}
+    (tmp_path / "ar").write_text(json.dumps([{"fields": {"text": "x\ud800"}, "metadata": record}]))
+    (tmp_path / "table").write_text('id,text,theme,page\n1,x?,,"""\\ud800"""\n')
+    forms = {"ls": "labelstudio", "doc": "doccano", "ar": "argilla", "table": "csv"}
+    read = {name: formats.read([tmp_path / name], form, CODEBOOK)[0] for name, form in forms.items()}
+    assert {record.text for record in read.values()} == {"x?"}
+    assert (read["ar"].id, read["table"].meta) == ("?", {"page": "?"})
 
 
 @pytest.mark.parametrize("form", ["jsonl", *FORMATS])
@@ -183,6 +227,8 @@ def test_numbers_in_csv_are_not_protected(tmp_path):
         ("csv", "id,text,theme,evidence\n1,x,involution,here\n", "file:2: evidence 'here' must be"),
         ("csv", "id,text,theme,evidence\n1,x,involution,a-b\n", "file:2: .* evidence is a list"),
         ("csv", "id,text,annotator,theme\n1,x,,involution\n", "file:2: a label without annotator or model"),
+        ("csv", "id,text,theme\n1,A,involution\n1,B,overcapacity\n", "file:3: paragraph '1' has two texts"),
+        ("csv", "id,text,theme,evidence\n1,x,involution,9-2\n", "file:2: evidence from 9 to 2 is no span"),
         ("labelstudio", "{}", "file: not a list"),
         ("labelstudio", "[1]", r"file\[0\]: 1 is no object"),
         ("labelstudio", '[{"data": {}}]', r"file\[0\]: no text in the task's data"),
@@ -193,6 +239,13 @@ def test_numbers_in_csv_are_not_protected(tmp_path):
         ("doccano", '{"id": 1, "text": "x", "cats": [], "entities": [[0, 1, "involution"]]}', "not among the labels"),
         ("labelstudio", '[{"data": {"text": "x"}, "annotations": [{"completed_by": 1}]}]', "as labelstudio exports"),
         ("argilla", '[{"id": 1}]', r"file\[0\]: no field 'text'"),
+        ("argilla", '[{"id": null, "fields": {"text": "x"}}]', r"file\[0\]: no id"),
+        ("argilla", json.dumps([{"fields": {"text": "x"}, "metadata": {"record": "[" * 100_000}}]), "argilla exports"),
+        ("labelstudio", '[{"data": {"text": "x"}}]', r"file\[0\]: no id"),
+        ("labelstudio", '[{"id": 1, "data": {"text": "x", "record": {"id": 1, "meta": {}, "suggested": 5}}}]',
+         r"file\[0\]: 'suggested' is 5, not a list"),
+        ("doccano", '{"text": "x", "cats": ["involution"], "entities": [[1e999, 2, "involution"]], "id": 1}',
+         "evidence is a list"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told_with_its_place(tmp_path, form, content, message):
@@ -317,3 +370,14 @@ def test_a_suggestion_that_doccano_gives_back_is_its_users_labels(tmp_path):
     assert found[0].suggested == GIVEN[0].suggested
     assert found[1].annotators == {"ann": ()}
     assert max(len(word["text"]) for word in json.loads(doccano.setup(CODEBOOK)["categories.json"])) <= 100
+
+
+def test_cells_that_nest_without_end_are_strings_and_rows_without_an_id_have_their_number(tmp_path):
+    (tmp_path / "x.csv").write_text(f"id,text,theme,page\n1,x,,{'[' * 100_000}\n1,,involution,\n")
+    (record,) = formats.read([tmp_path / "x.csv"], "csv", CODEBOOK)
+    assert record.meta == {"page": "[" * 100_000}
+    assert record.annotators == {"x": (Label("involution"),)}
+    (tmp_path / "x.jsonl").write_text('{"id": null, "text": "x", "cats": []}\n{"text": "y", "cats": []}\n')
+    assert [r.id for r in formats.read([tmp_path / "x.jsonl"], "doccano", CODEBOOK)] == ["1", "2"]
+    (tmp_path / "x.json").write_text('[{"id": 7, "data": {"id": null, "text": "x"}}]')
+    assert formats.read([tmp_path / "x.json"], "labelstudio", CODEBOOK)[0].id == "7"

@@ -1,13 +1,19 @@
 """A short run of the fuzzer, and that it would notice."""
 
+import json
 import random
 
+import pytest
 from benchmarks import fuzz
+
+from capthemes.families import FAMILIES
 
 
 def test_mutated_inputs_end_in_an_answer_or_an_error(tiny_encoder):
     found = fuzz.outcomes(400, seed=7, encoder=tiny_encoder)
     assert found["findings"] == []
+    assert found["families"] == sorted(FAMILIES)
+    assert found["largest"] > 0
     assert sum(found["outcomes"].values()) == 400
     outcomes = {key.rpartition(": ")[2] for key in found["outcomes"]}
     assert outcomes == {"answer", "error"}
@@ -16,6 +22,17 @@ def test_mutated_inputs_end_in_an_answer_or_an_error(tiny_encoder):
         "corpus .parquet",
         "codebook",
     }
+
+
+def test_what_became_of_them_is_stored(monkeypatch, tmp_path, capsys):
+    told = {"cases": 1, "outcomes": {}, "findings": []}
+    monkeypatch.setattr(fuzz, "RESULTS", tmp_path / "fuzz.json")
+    monkeypatch.setattr(fuzz, "outcomes", lambda *given: told)
+    with pytest.raises(SystemExit):
+        fuzz.run(1, 0, None)
+    assert (
+        json.loads((tmp_path / "fuzz.json").read_text(encoding="utf-8")) == told == json.loads(capsys.readouterr().out)
+    )
 
 
 def test_mutations_change_bytes_and_come_again_by_their_seed():
@@ -37,7 +54,6 @@ fuzz.case = lambda folder, work, seed, number: (work.mkdir(exist_ok=True), ("odd
 fuzz._use = lambda folder: None
 fuzz.work(Path(sys.argv[1]), 0, 0, 4)
 """
-    import json
     import os
     import subprocess
     import sys

@@ -47,6 +47,13 @@ def test_from_a_codebook_of_a_page_to_a_labelled_corpus(family, corpus, tmp_path
     assert "industrial_land_use" in capsys.readouterr().out
     card = (tmp_path / "land" / "README.md").read_text(encoding="utf-8")
     assert "paragraphs that nobody read for a theme: industrial_land_use 602; they were trained on as" in card
+    page = tmp_path / "land.html"
+    assert main(["report", out, "-o", str(page), "--model", model]) == 0
+    assert "industrial land use" in page.read_text(encoding="utf-8").lower()
+    assert main(["explain", "Steel mills were told to cut output because supply far exceeds demand.", "-m", model]) == 0
+    assert "overcapacity" in capsys.readouterr().out
+    assert main(["prevalence", out, "-o", str(tmp_path / "shares.csv")]) == 0
+    assert "industrial_land_use,,,counted,0." in (tmp_path / "shares.csv").read_text(encoding="utf-8")
     (score,) = capthemes.load(model).about["scores"]
     assert (score["paragraphs"], score["themes"]["industrial_land_use"]["support"]) == (60, 32)
 

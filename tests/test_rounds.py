@@ -44,6 +44,7 @@ def test_an_annotator_is_named_by_the_row_or_the_file(tmp_path):
     [
         ({"text": 1, "labels": []}, "x.jsonl:1: 'text' must be a string"),
         ({"text": "x", "labels": {}}, "x.jsonl:1: 'text' must be a string and 'labels' a list"),
+        ({"text": "x", "suggested": 5, "model": "m"}, "x.jsonl:1: 'suggested' is 5, not a list of labels"),
         ({"text": "x", "suggested": []}, "a suggestion and its model's name go together"),
         ({"text": "x", "labels": [{"theme": "involution", "evidence": [1]}]}, "evidence is a list of objects"),
     ],
@@ -51,6 +52,12 @@ def test_an_annotator_is_named_by_the_row_or_the_file(tmp_path):
 def test_broken_rows_are_told(tmp_path, row, message):
     with pytest.raises(AnnotationError, match=message):
         rounds.read([lines(tmp_path / "x.jsonl", row)], CODEBOOK)
+
+
+def test_a_row_without_an_id_has_its_number(tmp_path):
+    path = lines(tmp_path / "x.jsonl", {"text": "x", "labels": []}, {"id": None, "text": "y", "labels": []})
+    assert [record.id for record in rounds.read([path], CODEBOOK)] == ["1", "2"]
+    assert [paragraph.id for paragraph in annotations.paragraphs(path)] == ["1", "2"]
 
 
 def test_a_record_holds_together():

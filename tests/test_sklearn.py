@@ -1,10 +1,11 @@
-"""The numeric head passes scikit-learn's own checks; the text estimator keeps the contract of these 25 tests."""
+"""The numeric head passes scikit-learn's own checks; the text estimator keeps the contract of these 27 tests."""
 
 import pickle
 
 import numpy as np
 import pandas
 import pytest
+import scipy.sparse
 import sklearn
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
@@ -194,6 +195,16 @@ class TestContract:
             False,
             True,
         )
+
+    def test_26_one_theme_alone_has_a_column_without_it_and_one_with_it(self, texts, Y):
+        named = pandas.DataFrame({"land": Y[:, 0]})
+        estimator = ThemeClassifier().set_output(transform="pandas").fit(texts, named)
+        assert estimator.get_feature_names_out().tolist() == ["0", "1"]
+        assert estimator.transform(texts).columns.tolist() == ["0", "1"]
+
+    def test_27_a_sparse_matrix_is_as_good_as_a_dense_one(self, fitted, texts, Y):
+        for form in (scipy.sparse.csr_matrix, scipy.sparse.coo_array):
+            assert (ThemeClassifier().fit(texts, form(Y)).predict_proba(texts) == fitted.predict_proba(texts)).all()
 
 
 def test_sentences_are_features_too_and_are_pickled(texts, Y, tiny_encoder):

@@ -33,6 +33,8 @@ def test_what_json_writes_is_read_back(value):
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice in one object"),
         (b"[NaN]", "NaN is no number"),
         (b"-Infinity", "-Infinity is no number"),
+        (b'{"a":1e999}', "1e999 is too large a number"),
+        (b"[-1e999]", "-1e999 is too large a number"),
         (b"[" * 100_000, "nests too deep"),
         (b'{"a":' * 100_000, "nests too deep"),
         (b"[" + b"[]," * 2_000_000 + b"[]]", "its values would fill 305 MB of memory"),

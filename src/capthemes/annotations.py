@@ -183,7 +183,7 @@ def _read(path: Path, codebook: Codebook | None = None, unread: bool = False) ->
         labels = None if waits else read_labels(row["labels"], codebook, where)
         meta = read_for | {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
         _check_read(meta.get("read"), labels or (), codebook, where)
-        yield Paragraph(str(row.get("id", number)), text, labels, meta)
+        yield Paragraph(str(number if row.get("id") is None else row["id"]), text, labels, meta)
 
 
 def rows(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -197,12 +197,26 @@ def rows(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
                 continue
             where = f"{path}:{number}"
             try:
-                row = json.loads(line)
+                row = parsed(line)
             except (ValueError, RecursionError) as error:
                 raise AnnotationError(f"{where}: not JSON ({error}); mend or remove the line") from None
             if not isinstance(row, dict):
                 raise AnnotationError(f"{where}: a row must be a JSON object, not {row!r:.60}")
             yield number, where, row
+
+
+def parsed(content: str | bytes) -> Any:
+    """The value of JSON; a lone surrogate, which no file can hold, becomes "?", as the families read it.
+
+    Raises ValueError, and RecursionError for what nests too deep.
+    """
+    value = json.loads(content)
+    written = json.dumps(value, ensure_ascii=False)
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        return json.loads(written.encode("utf-8", "replace"))
+    return value
 
 
 def read_labels(values: Sequence[Any], codebook: Codebook, where: str) -> tuple[Label, ...]:
@@ -232,17 +246,19 @@ def read_label(label: Any, codebook: Codebook, where: str) -> Label:
             f"{where}: label {label!r} has no theme of the codebook; it has: {', '.join(codebook.names)}"
         )
     for part, values in (("stance", codebook.stances), ("voice", codebook.voices)):
-        if label.get(part) is not None and label[part] not in values:
+        if label.get(part) is not None and not (isinstance(label[part], str) and label[part] in values):
             raise AnnotationError(f"{where}: {part} {label[part]!r} is none of {', '.join(values) or 'none at all'}")
     try:
         evidence = tuple(
             Span(int(x["start"]), int(x["end"]), float(x.get("weight", 1))) for x in label.get("evidence") or ()
         )
         probability = None if label.get("probability") is None else float(label["probability"])
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise AnnotationError(
             f"{where}: label {label!r}: evidence is a list of objects with start and end, probability a number"
         ) from None
+    if wrong := next((x for x in evidence if not 0 <= x.start <= x.end), None):
+        raise AnnotationError(f"{where}: evidence from {wrong.start} to {wrong.end} is no span of a text; mend it")
     return Label(label["theme"], label.get("stance"), label.get("voice"), probability, evidence)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capthemes.codebook import Codebook
+from capthemes.store import home
 
 INTERVAL = "Values in brackets are 95% intervals from a bootstrap over documents."
 WATTS = 15  # of a busy server core with its share of memory and cooling: an assumption
@@ -29,16 +30,17 @@ def render(manifest: Mapping[str, Any], codebook: Codebook, mistakes: str | None
     `mistakes` is the file beside the card in which mistakes were read one by one, where there is one.
     """
     about, name = manifest["about"], manifest["name"]
+    place = name if (home("models") / name).is_dir() else f"path/of/{name}"
     lines = [
         f"# {name}",
         "",
-        f"A model of the `{manifest['family']}` family for the {len(codebook.names)} themes of codebook version "
-        f"{codebook.version}" + (", their stances and voices." if codebook.stances else "."),
+        f"A model of the `{manifest['family']}` family for the {_counted(len(codebook.names), 'theme')} of codebook "
+        f"version {codebook.version}" + (", their stances and voices." if codebook.stances else "."),
         "",
         "```python",
         "import capthemes",
         "",
-        f'capthemes.load("{name}").predict(["A paragraph ..."])',
+        f'capthemes.load("{place}").predict(["A paragraph ..."])',
         "```",
         "",
     ]
@@ -82,6 +84,10 @@ def _size_and_speed(manifest: Mapping[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def _training(about: Mapping[str, Any]) -> list[str]:
     if not about.get("trained_on"):
         return []
@@ -94,7 +100,8 @@ def _training(about: Mapping[str, Any]) -> list[str]:
         watt_hours = training["seconds"] * training["cores"] * WATTS / 3600
         minutes, cores = max(1, round(training["seconds"] / 60)), training["cores"]
         lines += [
-            f"Trained in {minutes} minutes on {cores} cores, about {watt_hours:.0f} watt-hours at {WATTS} watts a core."
+            f"Trained in {_counted(minutes, 'minute')} on {_counted(cores, 'core')}, about {watt_hours:.0f} watt-hours "
+            f"at {WATTS} watts a core."
         ]
     if about.get("command"):
         made = "the model, its card and every figure but the times"

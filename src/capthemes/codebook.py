@@ -1,6 +1,7 @@
 """The codebook: which themes, stances and voices there are, and what each of them means."""
 
 import csv
+import io
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +66,8 @@ class Codebook:
         """
         if path is None:
             return _built_in()
-        return _read_table(Path(path)) if Path(path).suffix in TABLES else _read_markdown(Path(path))
+        path = Path(path)
+        return _read_table(path) if path.suffix.lower() in TABLES else _read_markdown(path)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -216,15 +218,19 @@ def _theme(where: str, cells: list[str], before: Container[str]) -> Theme:
 
 
 def _read_table(path: Path) -> Codebook:
-    rows = csv.reader(_text(path).splitlines(keepends=True), delimiter=TABLES[path.suffix])
-    header = [TABLE_COLUMNS.get(name, name) for name in (cell.strip().lower() for cell in next(rows, []))]
+    rows = _table_rows(path)
+    _, names = next(rows, ("", []))
+    header = [TABLE_COLUMNS.get(name, name) for name in (cell.strip().lower() for cell in names)]
     if missing := [name for name in (COLUMNS[0], COLUMNS[2]) if name not in header]:
         raise CodebookError(f"{path}:1: no column {missing[0]!r}; a table needs theme and covers, and may have others")
+    if twice := [name for name in header if name and header.count(name) > 1]:
+        raise CodebookError(f"{path}:1: two columns are {twice[0]!r}; rename or remove one")
     themes: dict[str, Theme] = {}
-    for row in rows:
-        where = f"{path}:{rows.line_num}"
+    for where, row in rows:
         if not any(row):
             continue
+        if len(row) > len(header):
+            raise CodebookError(f"{where}: {len(row)} cells under {len(header)} columns; mend the row")
         if bar := next((cell for cell in row if "|" in cell), None):
             raise CodebookError(f"{where}: {bar!r} has a '|', which parts cells of the codebook; write it without")
         cells = {name: " ".join(cell.split()) for name, cell in zip(header, row, strict=False)}
@@ -237,6 +243,16 @@ def _read_table(path: Path) -> Codebook:
     built_in = _built_in()
     given = (built_in.stances, built_in.voices) if COLUMNS[3] in header else ({}, {})
     return _written(1, tuple(themes.values()), *given)
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a table, each with its place, file:line. Raises CodebookError for what is not csv."""
+    rows = csv.reader(io.StringIO(_text(path), newline=""), delimiter=TABLES[path.suffix.lower()], strict=True)
+    try:
+        for row in rows:
+            yield f"{path}:{rows.line_num}", row
+    except csv.Error as error:
+        raise CodebookError(f"{path}:{rows.line_num}: not csv ({error}); mend the row") from None
 
 
 def _written(version: int, themes: tuple[Theme, ...], stances: dict[str, str], voices: dict[str, str]) -> Codebook:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
 
 from capthemes.errors import InputError
-from capthemes.inflation import LONGEST_LINE
+from capthemes.inflation import LONGEST_LINE, check
 from capthemes.inflation import line as next_line
 
 Reject: TypeAlias = Callable[[Path, str], None]  # what becomes of a broken row or file: its file, and the reason
@@ -39,11 +39,15 @@ def is_packed(path: Path) -> bool:
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, unpacked. Raises InputError for a packed file that is damaged."""
+    """Bytes of a file, unpacked. Raises InputError for a packed file that is damaged, or comes out far larger."""
     if not is_packed(path):
         return path.stat().st_size
+    whole = 0
     with _damage(path), _unpacked(path) as file:
-        return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
+        while chunk := file.read(CHUNK):
+            whole += len(chunk)
+            check(path, whole)
+    return whole
 
 
 def lines(

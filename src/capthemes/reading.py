@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROWS = 16_384  # rows in one table of parquet or of a dataset
 DEEPEST = 48  # parquet is read to 100 levels, and a list takes two
+CELLS = 4 << 20  # of a shard of jsonl, rows times columns, beyond one for each of its bytes
 OURS = ("id", "text", "document", "position", "labels", "probabilities", "model", "schema")
 OWN_COLUMNS = (*OURS, "theme", "stance", "voice", "probability")  # the last four in csv
 
@@ -122,8 +123,11 @@ def _jsonl(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
     path, column = shard.files[0], shard.source.text
     rows: list[dict[str, Any]] = []
     places: list[int] = []
+    columns: dict[str, None] = {}
+    whole = 0
     before: int | None = None  # lines before the shard's first, counted when an error has to name one
     for number, (offset, line) in enumerate(lines(path, shard.start, shard.stop, reject)):
+        whole += len(line)
         if not line.strip():
             continue
         try:
@@ -138,8 +142,12 @@ def _jsonl(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
         else:
             rows.append(row)
             places.append(offset)
-    names = dict.fromkeys(name for row in rows for name in row)
-    yield _of_columns(shard, path, {name: [row.get(name) for row in rows] for name in names}, places)
+            columns |= dict.fromkeys(row)
+    if len(rows) * len(columns) > CELLS + whole:
+        place = f"{path}: {len(rows):,} rows from byte {shard.start:,} on have {len(columns):,} different keys together"
+        reject(path, f"{place}; put what is named apart in each row into one object")
+        return
+    yield _of_columns(shard, path, {name: [row.get(name) for row in rows] for name in columns}, places)
 
 
 def _json_row(text: str, column: str) -> dict[str, Any] | str:

@@ -67,7 +67,7 @@ def read(paths: Iterable[str | Path], codebook: Codebook) -> list[Record]:
             annotator, labels = str(row.get("annotator") or path.stem), row.get("labels")
             found.append(
                 Record(
-                    id=str(row.get("id", number)),
+                    id=str(number if row.get("id") is None else row["id"]),
                     text=row.get("text", ""),
                     annotators={} if labels is None else {annotator: read_labels(labels, codebook, where)},
                     meta={key: value for key, value in row.items() if key not in OWN},
@@ -86,7 +86,7 @@ def write(records: Iterable[Record], path: Path) -> None:
     for record in records:
         shared = {"id": record.id, "text": record.text, **record.meta, **_suggestion_row(record)}
         answers = [{"annotator": name, "labels": label_rows(labels)} for name, labels in record.annotators.items()]
-        lines += [json.dumps({**shared, **answer}, ensure_ascii=False, default=str) for answer in answers or [{}]]
+        lines += [as_json({**shared, **answer}) for answer in answers or [{}]]
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
@@ -143,10 +143,24 @@ def carried(record: Record) -> dict[str, Any]:
 
 
 def suggestion(row: Mapping[str, Any], codebook: Codebook, where: str) -> dict[str, Any]:
-    """`suggested` and `model` of a row, as a Record takes them; nothing where it has no suggestion."""
+    """`suggested` and `model` of a row, as a Record takes them; nothing where it has no suggestion.
+
+    Raises AnnotationError, which names the place `where`.
+    """
     if row.get("suggested") is None:
         return {}
+    if not isinstance(row["suggested"], list):
+        raise AnnotationError(f"{where}: 'suggested' is {row['suggested']!r:.60}, not a list of labels; mend it")
     return {"suggested": read_labels(row["suggested"], codebook, where), "model": row.get("model")}
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """A value as JSON: an infinity, or what is no number, becomes null; what JSON has no type for, its string."""
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent, default=str, allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(value, default=str), parse_constant=lambda _: None)
+        return json.dumps(finite, ensure_ascii=False, indent=indent)
 
 
 def tag(label: Label) -> str:

@@ -3,6 +3,7 @@
 from typing import Any, Literal, Self
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -23,8 +24,8 @@ class ThemeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     `features` are "ngrams" (TF-IDF of words and ideographs and their pairs) or "sentences" (vectors of `encoder`, as
     in the fewshot family; they serve 8 to 16 examples a theme better). `C` and `balanced` are those of ThemeHead.
 
-    Y is an indicator matrix (n, T), whose columns may bear the themes' names (a DataFrame), or a vector of one class
-    a text. `transform` gives the probabilities as features.
+    Y is an indicator matrix (n, T), sparse or not, whose columns may bear the themes' names (a DataFrame), or a vector
+    of one class a text; a matrix of one column is such a vector. `transform` gives the probabilities as features.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class ThemeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             self.reader_ = pretrained(self.encoder)
         else:
             raise InputError(f"features {self.features!r} must be 'ngrams' or 'sentences'")
-        self.head_ = ThemeHead(C=self.C, balanced=self.balanced).fit(self._read(texts), np.asarray(Y), sample_weight)
+        dense = Y.toarray() if issparse(Y) else np.asarray(Y)
+        self.head_ = ThemeHead(C=self.C, balanced=self.balanced).fit(self._read(texts), dense, sample_weight)
         self.classes_ = self.head_.classes_
-        self.themes_ = [str(name) for name in getattr(Y, "columns", self.classes_)]
+        names = getattr(Y, "columns", self.classes_)  # one theme alone is two classes, with it and without
+        self.themes_ = [str(name) for name in (names if len(names) == len(self.classes_) else self.classes_)]
         return self
 
     def _read(self, texts: list[str]) -> Any:

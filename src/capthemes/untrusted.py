@@ -1,6 +1,7 @@
 """Untrusted files: bytes, JSON and tensors of strangers, read within limits and with one meaning only."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,14 +41,16 @@ def read_json(path: Path, most: int) -> Any:
 def parse(content: bytes) -> Any:
     """The value of UTF-8 JSON.
 
-    Raises ValueError for what is no JSON, nests too deep, has a key twice or a number that is none (NaN), or would
-    fill much more memory than its size: an empty list is two bytes in a file and 64 in memory.
+    Raises ValueError for what is no JSON, nests too deep, has a key twice or a number that is none (NaN) or infinite
+    (1e999), or would fill much more memory than its size: an empty list is two bytes in a file and 64 in memory.
     """
     asked = 90 * content.count(b"[") + 250 * content.count(b"{") + 70 * content.count(b",")
     if asked > ROOM + 3 * len(content):
         raise ValueError(f"its values would fill {asked >> 20} MB of memory")
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
+        return json.loads(
+            content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
+        )
     except RecursionError:
         raise ValueError("it nests too deep") from None
 
@@ -100,6 +103,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {twice!r:.60} stands twice in one object")
     return found
+
+
+def _finite(digits: str) -> float:
+    if math.isinf(value := float(digits)):
+        raise ValueError(f"{digits:.60} is too large a number")
+    return value
 
 
 def _no_number(name: str) -> NoReturn:

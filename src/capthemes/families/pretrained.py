@@ -1,6 +1,6 @@
 """Pretrained encoders: what a folder or a Hub repository may say of itself, checked before transformers loads it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from capthemes.errors import ModelError
@@ -12,14 +12,24 @@ FOREIGN = CODE | {"quantization_config", "custom_pipelines"}
 
 def check_settings(settings: Mapping[str, Any], where: str) -> None:
     """Raise ModelError where an encoder's settings, at any depth, ask for code that is not transformers' own."""
-    for key, value in settings.items():
+    for key, value in _pairs(settings):
         if key in FOREIGN and value is not None:
             raise ModelError(
                 f"{where} brings code of its own ({key}: {value!r:.80}), which is never run; choose an encoder that "
                 "transformers knows by itself"
             )
+
+
+def _pairs(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The keys and values of an object and of all objects within it, at any depth."""
+    waiting: list[Any] = [settings]
+    while waiting:
+        value = waiting.pop()
         if isinstance(value, Mapping):
-            check_settings(value, where)
+            yield from value.items()
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
 
 
 def check_encoder(encoder: str) -> None:

@@ -46,7 +46,7 @@ def read(paths: Iterable[str | Path], form: str, codebook: Codebook) -> list[Rec
             found += module.load(path, codebook)
         except CapthemesError:
             raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise AnnotationError(f"{path}: not as {form} exports it ({error!r}); export it anew") from None
     return merge(found)
 

@@ -12,19 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from capthemes.annotations import parsed
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
-from capthemes.formats.documents import json_list, with_evidence
+from capthemes.formats.documents import identity, json_list, with_evidence
 from capthemes.records import Label
-from capthemes.rounds import NO_THEME, Record, carried, label_of, label_rows, suggestion, tag, tags
+from capthemes.rounds import NO_THEME, Record, as_json, carried, label_of, label_rows, suggestion, tag, tags
 from capthemes.store import write_text
 
 NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "capthemes:annotators")  # of the annotators whose names are no UUIDs
 
 
 def dump(records: Sequence[Record], path: Path, codebook: Codebook) -> None:
-    rows = json.dumps([_row(record) for record in records], ensure_ascii=False, indent=1)
-    write_text(path, f"{rows}\n")
+    write_text(path, as_json([_row(record) for record in records], indent=1) + "\n")
 
 
 def load(path: Path, codebook: Codebook) -> Iterator[Record]:
@@ -35,7 +35,7 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
         metadata: dict[str, Any] = row.get("metadata") or {}
         own: dict[str, Any] = {"id": row.get("id"), "meta": metadata}
         if "record" in metadata:
-            own = json.loads(metadata["record"])
+            own = parsed(metadata["record"])
         names = own.get("names", {})
         responses = row.get("responses") or {}
         spans = {x["user_id"]: x["value"] for x in responses.get("evidence") or ()}
@@ -44,7 +44,7 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
             for x in responses.get("labels") or ()
             if x.get("status") in (None, "submitted")
         }
-        yield Record(str(own["id"]), text, annotators, meta=own["meta"], **suggestion(own, codebook, where))
+        yield Record(identity(own, where), text, annotators, meta=own["meta"], **suggestion(own, codebook, where))
 
 
 def setup(codebook: Codebook) -> dict[str, str]:
@@ -82,7 +82,7 @@ def _row(record: Record) -> dict[str, Any]:
         sure = [label.probability for label in record.suggested]
         suggestions["labels"]["score"] = sure if sure and None not in sure else None
     names = {user: name for name, user in users.items()}
-    metadata = {"record": json.dumps({**carried(record), "names": names}, ensure_ascii=False, default=str)}
+    metadata = {"record": as_json({**carried(record), "names": names})}
     return {
         "id": record.id,
         "fields": {"text": record.text},

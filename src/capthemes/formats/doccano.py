@@ -14,9 +14,9 @@ from typing import Any
 from capthemes.annotations import rows
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
-from capthemes.formats.documents import with_evidence
+from capthemes.formats.documents import identity, with_evidence
 from capthemes.records import Label
-from capthemes.rounds import Record, carried, label_of, label_rows, suggestion, tag, tags
+from capthemes.rounds import Record, as_json, carried, label_of, label_rows, suggestion, tag, tags
 from capthemes.store import write_text
 
 COLUMNS = ("id", "text", "cats", "entities", "Comments", "record", "annotator")
@@ -27,7 +27,7 @@ def dump(records: Sequence[Record], path: Path, codebook: Codebook) -> None:
     for record in records:
         for name, labels in record.annotators.items() or [(None, record.suggested or ())]:
             row = {"text": record.text, **_marks(labels), "record": carried(record), "annotator": name}
-            lines.append(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            lines.append(as_json(row) + "\n")
     write_text(path, "".join(lines))
 
 
@@ -38,10 +38,10 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
                 f"{where}: a row needs 'text' and 'cats'; export as JSONL from a project of both kinds"
             )
         others = {name: value for name, value in row.items() if name not in COLUMNS}
-        own = row.get("record") or {"id": row.get("id", number), "meta": others}
+        own = row.get("record") or {"id": number if row.get("id") is None else row["id"], "meta": others}
         annotator = row.get("annotator") or (path.stem if "id" in row else None)
         yield Record(
-            id=str(own["id"]),
+            id=identity(own, where),
             text=row["text"],
             annotators={annotator: _labels(row, codebook, where)} if annotator else {},
             meta=own["meta"],

@@ -1,11 +1,10 @@
 """What the formats of annotation tools share: JSON files of objects, and evidence that stands apart from the labels."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from capthemes.annotations import read_labels
+from capthemes.annotations import parsed, read_labels
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.records import Label
@@ -14,7 +13,7 @@ from capthemes.records import Label
 def json_list(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file's list, each with its place, file[position]. Raises AnnotationError."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: not JSON ({error}); export it anew") from None
     if not isinstance(found, list):
@@ -23,6 +22,13 @@ def json_list(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(item, dict):
             raise AnnotationError(f"{path}[{position}]: {item!r:.60} is no object; export it anew, as JSON")
         yield f"{path}[{position}]", item
+
+
+def identity(own: Mapping[str, Any], where: str) -> str:
+    """The id of what a row is about. Raises AnnotationError where it has none."""
+    if own.get("id") is None:
+        raise AnnotationError(f"{where}: no id; give every paragraph one")
+    return str(own["id"])
 
 
 def with_evidence(

@@ -5,7 +5,6 @@ annotator's name is the email of a member of the project, or Label Studio refuse
 https://labelstud.io/guide/task_format; exports are read as "JSON" (not "JSON-MIN").
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,14 @@ from xml.etree import ElementTree
 
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
-from capthemes.formats.documents import json_list, with_evidence
+from capthemes.formats.documents import identity, json_list, with_evidence
 from capthemes.records import Label
-from capthemes.rounds import Record, carried, suggestion
+from capthemes.rounds import Record, as_json, carried, suggestion
 from capthemes.store import write_text
 
 
 def dump(records: Sequence[Record], path: Path, codebook: Codebook) -> None:
-    tasks = json.dumps([_task(record) for record in records], ensure_ascii=False, indent=1, default=str)
-    write_text(path, f"{tasks}\n")
+    write_text(path, as_json([_task(record) for record in records], indent=1) + "\n")
 
 
 def load(path: Path, codebook: Codebook) -> Iterator[Record]:
@@ -30,12 +28,14 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
         if not isinstance(data, Mapping) or not isinstance(data.get("text"), str):
             raise AnnotationError(f"{where}: no text in the task's data; export from Label Studio as JSON")
         others = {name: value for name, value in data.items() if name not in ("id", "text")}
-        own = data.get("record") or {"id": data.get("id", task.get("id")), "meta": others}
+        own = data.get("record") or {"id": task.get("id") if data.get("id") is None else data["id"], "meta": others}
         read = [x for x in task.get("annotations", ()) if not x.get("was_cancelled")]
         answers = [(_name(x, where), _labels(x["result"], data["text"], codebook, where)) for x in read]
         if len(dict(answers)) < len(answers):
             raise AnnotationError(f"{where}: one annotator has annotated the task twice; delete one annotation")
-        yield Record(str(own["id"]), data["text"], dict(answers), meta=own["meta"], **suggestion(own, codebook, where))
+        yield Record(
+            identity(own, where), data["text"], dict(answers), meta=own["meta"], **suggestion(own, codebook, where)
+        )
 
 
 def setup(codebook: Codebook) -> dict[str, str]:

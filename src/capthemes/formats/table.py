@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from capthemes import cells
-from capthemes.annotations import read_labels
+from capthemes.annotations import parsed, read_labels
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.records import Label
@@ -39,7 +39,9 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
             raise AnnotationError(f"{where}: no id; give every paragraph one")
         model = row.get("model", "")
         annotator = row.get("annotator", "" if model else path.stem)
-        _, _, values = readings.setdefault((row["id"], annotator, model), (where, row, []))
+        _, first, values = readings.setdefault((row["id"], annotator, model), (where, row, []))
+        if row["text"] not in ("", first["text"]):
+            raise AnnotationError(f"{where}: paragraph {row['id']!r} has two texts; give paragraphs ids of their own")
         if row["theme"]:
             values.append(_label(row, where))
     for (id, annotator, model), (where, row, values) in readings.items():
@@ -109,6 +111,6 @@ def _cell(value: Any) -> cells.Cell:
 
 def _value(cell: str) -> Any:
     try:
-        return json.loads(cell)
-    except ValueError:
+        return parsed(cell)
+    except (ValueError, RecursionError):
         return cell
