@@ -10,11 +10,11 @@ from unittest import mock
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
+from benchmarks.grams import spelled
 from benchmarks.sheet import filled, sources
 from capthemes import annotations
 from capthemes.codebook import Codebook
 from capthemes.families.keywords import Keywords
-from capthemes.families.linear import ngrams
 from capthemes.families.tokens import segmented
 from capthemes.metrics import Evaluation
 from capthemes.records import Array, Paragraph, Probabilities, label_indices, theme_matrix
@@ -181,7 +181,7 @@ class Grams:
     def __call__(self, texts: Sequence[str]) -> Any:
         from sklearn.feature_extraction.text import HashingVectorizer
 
-        hashing = HashingVectorizer(analyzer=ngrams, n_features=self.width, norm=None, alternate_sign=False)
+        hashing = HashingVectorizer(analyzer=spelled, n_features=self.width, norm=None, alternate_sign=False)
         return hashing.transform(texts).tocsr()
 
 
@@ -203,7 +203,7 @@ def glosses(texts: Sequence[str]) -> Any:
             for word in segmented(normalise(text), frozenset(glossary)).split():
                 yield from glossary.get(word, "").replace("/", " ").split()
         else:
-            yield from (gram for gram in ngrams(text) if " " not in gram)
+            yield from (gram for gram in spelled(text) if " " not in gram)
 
     return HashingVectorizer(analyzer=english, n_features=1 << 16, alternate_sign=False).transform(texts).tocsr() * 0.5
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from capthemes.families.linear import ngrams
+from benchmarks.grams import spelled
 from capthemes.records import Paragraph
 from capthemes.text import script
 
@@ -57,7 +57,7 @@ def _pipeline() -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    vectorizer = TfidfVectorizer(analyzer=ngrams, sublinear_tf=True, min_df=5)
+    vectorizer = TfidfVectorizer(analyzer=spelled, sublinear_tf=True, min_df=5)
     return make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=500, class_weight="balanced"))
 
 

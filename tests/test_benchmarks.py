@@ -1,9 +1,11 @@
 """The measurements of the data: small cases by hand, and tables that are not stale."""
 
 import json
+from dataclasses import replace
 
 import pytest
-from benchmarks import ablation, data, fewshot, leaks, queue
+from benchmarks import ablation, data, fewshot, fingerprints, leaks, queue
+from benchmarks.grams import spelled
 
 from capthemes.codebook import Codebook
 from capthemes.records import Paragraph
@@ -126,3 +128,23 @@ def test_the_few_shot_curves_show_what_was_measured_last():
     sheet = fewshot.SHEET.read_text(encoding="utf-8")
     assert fewshot.rendered(sheet) == sheet
     assert "| 64 | fewshot |" in sheet
+
+
+def test_ngrams_are_spelled_for_readers():
+    assert list(spelled("Made in\nChina 产能")) == [
+        "made", "in", "made in", "china", "in china", "产", "能", "产能",
+    ]  # fmt: skip
+
+
+def test_a_writers_fingerprint_is_found_where_there_is_one():
+    texts = [f"{word} mills and {i} kilns" for i in range(30) for word in ("steel", "cement")]
+    written = [Paragraph(str(i), text, (), {"writer": text.split()[0], "lang": "en"}) for i, text in enumerate(texts)]
+    published = [Paragraph(f"p{i}", f"exports of wine {i}", (), {"doc": str(i)}) for i in range(30)]
+    found = fingerprints.measure([*written, *_in_chinese(written)], [*published, *_in_chinese(published)])
+    assert found["English"]["accuracy"] == found["English"]["auroc"] == 1
+    assert "mills" in found["English"]["written"]
+    assert "exports of" in found["English"]["published"]
+
+
+def _in_chinese(paragraphs):
+    return [replace(p, id=f"zh{p.id}", text="".join(chr(0x4E00 + ord(c)) for c in p.text)) for p in paragraphs]
