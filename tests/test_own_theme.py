@@ -69,7 +69,7 @@ def test_a_thin_theme_is_warned_of(tmp_path, capsys):
 def test_a_bundled_models_name_stands_for_its_family():
     assert (family_named("fast"), family_named("accurate"), family_named("zeroshot")) == (
         "linear",
-        "transformer",
+        "ensemble",
         "zeroshot",
     )
 
