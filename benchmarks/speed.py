@@ -303,12 +303,10 @@ def _memory(texts: list[str]) -> dict[str, float]:
             with pyarrow.parquet.ParquetWriter(path, pyarrow.schema([("text", pyarrow.string())])) as writer:
                 for _ in range(0, size, len(texts)):
                     writer.write_table(pyarrow.table({"text": texts}))
-            arguments = ["-m", "capthemes.cli", "label", str(path), "-o", f"{name}/out.parquet"]
-            process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
-            _, status, usage = os.wait4(process.pid, 0)
-            if status:
-                raise RuntimeError(f"labelling {size:,} paragraphs ended with status {status}")
-            found[str(size)] = usage.ru_maxrss / 1024
+            arguments = ["label", str(path), "-o", f"{name}/out.parquet"]
+            code = f"from capthemes.cli import main; main({arguments}); print(open('/proc/self/status').read())"
+            told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+            found[str(size)] = int(told.partition("VmHWM:")[2].split()[0]) / 1024
     return found
 
 

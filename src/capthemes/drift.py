@@ -219,8 +219,10 @@ def of_run(run: Run, profile: Profile, document: str = "document", most: int | N
     rng = np.random.default_rng(seed)
     kept: list[tuple[float, str, str]] = []
     for batch in replace(run, files=run.files[:: -(-len(run.files) // PARTS)]).batches(["text", document]):
-        rows = zip(rng.random(len(batch)).tolist(), batch["text"].to_pylist(), batch[document].to_pylist(), strict=True)
-        kept = nsmallest(most or MOST, [*kept, *rows], key=itemgetter(0))
+        drawn = rng.random(len(batch))
+        low = np.flatnonzero(drawn < (kept[-1][0] if len(kept) == (most or MOST) else 1.0))
+        texts, documents = (batch[name].take(low).to_pylist() for name in ("text", document))
+        kept = nsmallest(most or MOST, [*kept, *zip(drawn[low].tolist(), texts, documents, strict=True)], itemgetter(0))
     return profile.compare([text for _, text, _ in kept if text], [str(name) for _, text, name in kept if text])
 
 

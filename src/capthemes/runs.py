@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from capthemes.errors import InputError, RunError
 from capthemes.store import atomic_path, write_text
 from capthemes.summary import Summary, total
-from capthemes.writing import cast_tables, common_schema, promoted, unfit, with_strings, write_tables
+from capthemes.writing import GROUP, cast_tables, common_schema, promoted, unfit, with_strings, write_tables
 
 if TYPE_CHECKING:
     import pyarrow
@@ -283,10 +283,10 @@ class Run:
         import pyarrow.parquet
 
         for path in self.files:
-            with pyarrow.parquet.ParquetFile(path) as file:
+            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:  # else it fetches all of it
                 if unknown := sorted(set(columns or ()).difference(file.schema_arrow.names)):
                     raise InputError(f"{path}: no column {unknown[0]!r}; it has: {', '.join(file.schema_arrow.names)}")
-                yield from file.iter_batches(columns=None if columns is None else list(columns))
+                yield from file.iter_batches(GROUP, columns=None if columns is None else list(columns))
 
 
 def open_run(path: str | Path) -> Run:
