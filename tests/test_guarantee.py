@@ -203,6 +203,19 @@ def test_a_rate_that_is_none_is_refused(model, rate):
         model.predict(["A plant."], recall=rate)
 
 
+def test_arrays_come_back_however_they_lie_in_memory(tmp_path):
+    whole = held_out(40)
+    strided = replace(
+        whole,
+        probability=np.stack([1 - whole.probability, whole.probability], axis=-1)[:, :, 1],
+        truth=np.asfortranarray(whole.truth),
+    )
+    strided.save(tmp_path / "held_out.safetensors")
+    loaded = HeldOut.load(tmp_path / "held_out.safetensors")
+    assert (loaded.probability == whole.probability).all()
+    assert (loaded.truth == whole.truth).all()
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [

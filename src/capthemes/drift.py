@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from heapq import nsmallest
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from capthemes.errors import ModelError
 from capthemes.manifest import ENDINGS
 from capthemes.records import Array
 from capthemes.runs import Run
-from capthemes.store import atomic_path
+from capthemes.store import atomic_path, packed
 from capthemes.text import HAN, normalise, script
 from capthemes.untrusted import Shape, read_about, read_tensors
 
@@ -182,12 +183,15 @@ class Profile:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""
-        from safetensors.numpy import save_file
-
-        arrays = {"hashes": self.hashes, "bits": self.bits, "sizes": self.sizes, "quantiles": self.quantiles}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "hashes": self.hashes,
+            "bits": self.bits,
+            "sizes": self.sizes,
+            "quantiles": self.quantiles,
+        }
         about = {"format": FORMAT, "unknown": self.unknown, "chinese": self.chinese, "words": self.words}
         with atomic_path(path) as temporary:
-            save_file(arrays, temporary, {"about": json.dumps(about)})
+            temporary.write_bytes(packed(arrays, {"about": json.dumps(about)}))
 
     @classmethod
     def load(cls, path: Path) -> "Profile":

@@ -19,7 +19,7 @@ from capthemes.errors import GuaranteeWarning, InputError, ModelError
 from capthemes.intervals import Cell, design_effect
 from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Decided, Paragraph, Predictions, Probabilities, theme_matrix, unit
-from capthemes.store import atomic_path
+from capthemes.store import atomic_path, packed
 from capthemes.text import script, scripts
 from capthemes.untrusted import Shape, parse, read_about, read_tensors
 
@@ -170,9 +170,7 @@ class HeldOut:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""
-        from safetensors.numpy import save_file
-
-        arrays = {
+        arrays: dict[str, npt.NDArray[Any]] = {
             "probability": self.probability,
             "truth": self.truth.astype(np.uint8),
             "document": self.document.astype(np.int32),
@@ -180,7 +178,7 @@ class HeldOut:
         }
         about = {"format": FORMAT, "themes": json.dumps(self.themes), "how": self.how}
         with atomic_path(path) as temporary:
-            save_file(arrays, temporary, {"about": json.dumps(about)})
+            temporary.write_bytes(packed(arrays, {"about": json.dumps(about)}))
 
     @classmethod
     def load(cls, path: Path) -> "HeldOut":

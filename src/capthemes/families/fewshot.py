@@ -20,6 +20,7 @@ from capthemes.families.tokens import Tokens, batches, padded, read_tokens
 from capthemes.families.transformer import INPUTS, OUTPUTS, TOKENIZER, Engine, onnx_engine, require
 from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, label_indices, softmax, theme_matrix
+from capthemes.store import packed
 from capthemes.untrusted import Shape, read_bytes, read_tensors
 
 WEIGHTS = "sentences.onnx"
@@ -128,11 +129,9 @@ class FewShot:
         return cls(codebook, sentences, head | {"weights": np.vstack(columns).T})
 
     def save(self, folder: Path) -> None:
-        from safetensors.numpy import save
-
         (folder / WEIGHTS).write_bytes(self.sentences.weights)
         (folder / TOKENIZER).write_bytes(self.sentences.tokenizer)
-        (folder / HEAD).write_bytes(save({name: np.ascontiguousarray(self.head[name]) for name in sorted(self.head)}))
+        (folder / HEAD).write_bytes(packed({name: self.head[name] for name in sorted(self.head)}))
 
     @classmethod
     def load(cls, folder: Path, codebook: Codebook) -> Self:

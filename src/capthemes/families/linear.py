@@ -18,6 +18,7 @@ from capthemes.errors import AnnotationError, ModelError
 from capthemes.families.ngrams import characters, ngrams
 from capthemes.manifest import ENDINGS
 from capthemes.records import Array, Paragraph, Probabilities, label_indices, theme_matrix
+from capthemes.store import packed
 from capthemes.untrusted import read_tensors
 
 if TYPE_CHECKING:
@@ -165,9 +166,7 @@ class Linear:
         )
 
     def save(self, folder: Path) -> None:
-        from safetensors.numpy import save
-
-        (folder / FILE).write_bytes(save({k: np.ascontiguousarray(v) for k, v in self.tensors.items()}))
+        (folder / FILE).write_bytes(packed(self.tensors))
 
     @classmethod
     def load(cls, folder: Path, codebook: Codebook, threads: int | None = None) -> Self:
