@@ -163,3 +163,27 @@ def test_a_damaged_gzip_is_named(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"texts\.jsonl\.gz"):
             annotations.hydrate(path)
+
+
+def test_no_byte_of_a_footer_ends_the_process(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": ["a", "b"], "tags": [["x"], ["y", "z"]], "n": [[1], [2, 3]]})
+    pyarrow.parquet.write_table(table, path)
+    code = f"""
+from pathlib import Path
+from capthemes.errors import InputError
+from capthemes.inflation import footer
+path = Path({str(path)!r})
+whole, ends = path.read_bytes(), set()
+for place in range(len(whole) - 8 - int.from_bytes(whole[-8:-4], "little"), len(whole)):
+    for flipped in (2, 128):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1:])
+        try:
+            footer(path)
+            ends.add("answer")
+        except InputError:
+            ends.add("error")
+print(sorted(ends))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "['answer', 'error']", done.stderr[-500:]

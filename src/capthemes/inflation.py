@@ -42,10 +42,10 @@ def footer(path: Path) -> "pyarrow.parquet.FileMetaData":
     try:
         about = pyarrow.parquet.read_metadata(path)
         groups = [about.row_group(group) for group in range(about.num_row_groups)]
-        whole = max(sum(group.total_byte_size for group in groups), _wide(about.schema, groups))
+        check(path, sum(group.total_byte_size for group in groups))
+        check(path, _wide(path, about.schema, groups))
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a parquet file ({error}); write it anew") from None
-    check(path, whole)
     return about
 
 
@@ -95,14 +95,19 @@ def _string_paths(schema: Any) -> tuple[list[str], bool]:
     return [column.path for column in found], any(column.path != column.name for column in found)
 
 
-def _wide(schema: Any, groups: Sequence[Any]) -> int:
+def _wide(path: Path, schema: Any, groups: Sequence[Any]) -> int:
     """Bytes of the values in lists, of which one row may hold any number, and of cells of a fixed great width."""
+    import pyarrow.parquet
+
     widths = {}
     for number in range(len(schema)):
         column = schema.column(number)
         width = column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else WIDTH
         if column.max_repetition_level or width > WIDTH:
             widths[number] = width
+    if widths:  # a scan ends in an error where what a chunk says of itself is damaged; asking it ends the process
+        with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
+            file.scan_contents([schema.column(number).path for number in widths])
     return sum(group.column(number).num_values * width for group in groups for number, width in widths.items())
 
 
