@@ -141,6 +141,15 @@ def test_the_built_in_codebook_is_extended_with_its_prose(tmp_path):
     }
 
 
+def test_a_theme_is_added_to_an_aligned_table(tmp_path):
+    head = ["# Codebook, version 1", "", "| theme  | Chinese | what it covers | stance target |", "|---|---|---|---|"]
+    for name, row in (("rain", "| `rain` | 雨      | Rain | rain |"), ("snow", "| `snow` | 雪 | Snow | snow |")):
+        (tmp_path / f"{name}.md").write_text("\n".join([*head, row, ""]), encoding="utf-8")
+    both = Codebook.load(tmp_path / "rain.md").extended(Codebook.load(tmp_path / "snow.md"))
+    (tmp_path / "both.md").write_text(both.text, encoding="utf-8")
+    assert Codebook.load(tmp_path / "both.md").names == ("rain", "snow")
+
+
 def test_what_cannot_be_added_is_refused(land_codebook, tmp_path):
     book = Codebook.load(land_codebook)
     with pytest.raises(CodebookError, match="'industrial_land' is in both"):

@@ -92,10 +92,10 @@ class Codebook:
         count = {part: sum(rule.part == part for rule in self.rules) for part in PARTS}
         added = [replace(rule, number=count[rule.part] + rule.number) for rule in more.rules]
         lines = self.text.splitlines()
-        _insert(lines, f"| `{self.names[-1]}` |", "", [_row(theme) for theme in more.themes])
+        _insert(lines, rf"\|\s*`{self.names[-1]}`\s*\|", "", [_row(theme) for theme in more.themes])
         for part in PARTS:
             new = [f"{rule.number}. {rule.text}" for rule in added if rule.part == part]
-            _insert(lines, f"{count[part]}. ", f"rules for {part}", new)
+            _insert(lines, rf"{count[part]}\. ", f"rules for {part}", new)
         rules = tuple(sorted([*self.rules, *added], key=lambda rule: PARTS.index(rule.part)))
         text = "\n".join([*lines, ""])
         return replace(self, themes=(*self.themes, *more.themes), rules=rules, text=text)
@@ -270,11 +270,14 @@ def _row(theme: Theme) -> str:
 
 
 def _insert(lines: list[str], after: str, section: str, new: Sequence[str]) -> None:
-    """Put new lines behind the line of a section that begins so ("" for anywhere), or the section at the end."""
+    """Put new lines behind the line of a section that begins like `after`, or the section at the end.
+
+    `after` is a regular expression; the section "" is any.
+    """
     place, here = None, ""
     for number, line in enumerate(lines):
         here = line.lstrip("#").strip().lower() if line.startswith("#") else here
-        if line.startswith(after) and section in ("", here):
+        if re.match(after, line) and section in ("", here):
             place = number + 1
     if new and place is None:
         lines += ["", f"## {section.capitalize()}"]
