@@ -122,6 +122,12 @@ def test_the_function_is_pure_and_keeps_rows_where_they_are(texts, local, fast):
         next(label_batches(cut, "fast", fingerprint="0000"))
 
 
+def test_two_columns_of_one_name_are_refused():
+    batch = pyarrow.record_batch([["a word"], ["another"]], names=["text", "text"])
+    with pytest.raises(InputError, match="two columns are called 'text'; rename one"):
+        next(label_batches([batch], "fast"))
+
+
 def table_labelled(table: pyarrow.Table) -> pyarrow.Table:
     """One Arrow table through the function, as datasets, Ray and Dask hand them over."""
     batches = table.to_batches() or [pyarrow.RecordBatch.from_pylist([], table.schema)]

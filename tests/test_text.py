@@ -76,6 +76,10 @@ def test_markdown_marks_and_front_matter_go():
     assert paragraphs(document, markdown=True) == ["Heading", "Quoted text.", "item one", "item two"]
 
 
+def test_an_empty_bullet_joins_no_paragraphs():
+    assert paragraphs("One stands here.\n-\n\nAnother there.", markdown=True) == ["One stands here.", "Another there."]
+
+
 @given(ANY)
 def test_sentences_cover_the_text_in_order(text):
     bounds = sentences(text)

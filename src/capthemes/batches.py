@@ -59,6 +59,8 @@ def labelled_schema(
 
     if text not in schema.names:
         raise InputError(f"no column {text!r}; there are: {', '.join(schema.names)}; name the text's column with text=")
+    if twice := next((name for name in schema.names if schema.names.count(name) > 1), None):
+        raise InputError(f"two columns are called {twice!r}; rename one")
     kinds = {name: schema.field(name).type for name in schema.names}
     if not is_string(kinds[text]):
         raise InputError(f"column {text!r} holds {kinds[text]}, not strings; name the text's column with text=")

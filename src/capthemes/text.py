@@ -18,7 +18,7 @@ PIECE = 256  # texts whose characters are counted at once
 _ENDS = "。！？!?.…：:；;”’\"'）)」』"
 _SENTENCE = re.compile(r"(?<=[。！？])[”’」』）]*|(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-_MARKS = re.compile(r"(?m)^(?:#{1,6}\s+|>\s?|[-*+]\s+(?=\S))")
+_MARKS = re.compile(r"(?m)^(?:#{1,6}[^\S\n]+|>[^\S\n]?|[-*+](?:[^\S\n]+(?=\S)|[^\S\n]*$))")
 
 
 def sound(text: str) -> str:
