@@ -9,7 +9,7 @@ from capthemes.annotations import glossary
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, ModelError
 from capthemes.families.tokens import WINDOW, Tokens, batches, padded, segmented
-from capthemes.families.transformer import SHAPE, TOKENIZER, WEIGHTS, Transformer
+from capthemes.families.transformer import SHAPE, TOKENIZER, WEIGHTS, Transformer, allowed_threads
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +175,15 @@ def test_an_encoder_of_another_make_will_do_as_it_is(book, land_paragraphs, tmp_
     assert by_onnx.stance.shape == (42, 2, 2)
     for part in ("theme", "stance", "voice"):
         assert np.allclose(getattr(by_torch, part), getattr(by_onnx, part), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("told", "threads"), [("1", 1), ("4,2", 0), ("", 0), ("no", 0)])
+def test_workers_share_the_cores(told, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert allowed_threads() == threads
+
+
+def test_special_tokens_in_a_text_are_signs_like_others(family):
+    (window,), _ = family.tokens.windows(["land [SEP] [PAD] given"])
+    ends = {window[0], window[-1], family.tokens.padding}
+    assert not ends & set(window[1:-1])

@@ -34,6 +34,7 @@ class Tokens:
         _check(content)  # before an encoder is trained on, too
         self.tokenizer = Tokenizer.from_str(serialised)
         self.tokenizer.no_padding()
+        self.tokenizer.encode_special_tokens = True  # "[SEP]" in a text is three signs like others
         self.tokenizer.enable_truncation(WINDOW)
         self.padding = next(
             (i for name in ("[PAD]", "<pad>") if (i := self.tokenizer.token_to_id(name)) is not None), 0
