@@ -11,6 +11,7 @@ from benchmarks import (
     cluster,
     coverage,
     data,
+    engines,
     faithfulness,
     fewshot,
     fuzz,
@@ -86,6 +87,7 @@ def main() -> None:
     add("resume", resume.run, kills={"type": int, "default": 300, "help": "how many (default: 300)"})
     size = {"type": int, "default": 2_000_000, "help": "how many (default: 2,000,000)"}
     add("scale", scale.run, paragraphs=size, workers={"type": int, "default": 1, "help": "processes (default: 1)"})
+    add("engines", engines.run, real=REAL)
     add("speed", speed.run, real=REAL)
     add("sure", sure.run, real=NEEDED)
     options = vars(parser.parse_args())

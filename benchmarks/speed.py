@@ -46,7 +46,7 @@ def run(real: Path | None) -> None:
 
     threadpool_limits(1)  # idle threads of one contestant that wait for work would be counted against the next
     training = annotations.paragraphs("written", "train")
-    larger = {lang: list(_texts(real, lang)) for lang in LANGUAGES}
+    larger = {lang: list(texts_of(real, lang)) for lang in LANGUAGES}
     corpora = {lang: texts[:TEXTS] for lang, texts in larger.items()}
     found: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -66,7 +66,7 @@ def run(real: Path | None) -> None:
     speed_sheet.run()
 
 
-def _texts(real: Path | None, lang: str) -> Iterator[str]:
+def texts_of(real: Path | None, lang: str) -> Iterator[str]:
     """IN_FILES paragraphs of one language: published ones where they are at hand, else the written ones, repeated."""
     if real is None:
         pool = [p.text for p in annotations.paragraphs("written") if script(p.text) == lang]
@@ -130,8 +130,8 @@ def _fasttext(texts: list[str], truth: np.ndarray) -> dict[str, Predict]:
         model = fasttext.train_supervised(
             str(path), dim=16, wordNgrams=2, bucket=1 << 18, loss="ova", epoch=10, thread=1, verbose=0
         )
-    raw = model.f.predict  # the call below Python's wrapper, which is slow
-    return {"fastText": lambda texts: [raw(" ".join(text.split()) + "\n", 16, 0.0, "strict") for text in texts]}
+    raw = model.f.predict  # the call below Python's wrapper, which is slow; it reads one line
+    return {"fastText": lambda texts: [raw(text.replace("\n", " ") + "\n", 16, 0.0, "strict") for text in texts]}
 
 
 def _vowpal(texts: list[str], truth: np.ndarray) -> dict[str, Predict]:
@@ -187,16 +187,16 @@ def _raced(contestants: Mapping[str, Predict], texts: list[str]) -> dict[str, di
         predict(texts[:500])
     for _ in range(ROUNDS):
         for name, predict in contestants.items():
-            speeds[name].append(len(texts) / 1000 / _cost(lambda predict=predict: predict(texts)))
+            speeds[name].append(len(texts) / 1000 / cost(lambda predict=predict: predict(texts)))
     ours = next(iter(speeds.values()))
-    return {name: _summed(s, [one / other for one, other in zip(ours, s, strict=True)]) for name, s in speeds.items()}
+    return {name: summed(s, [one / other for one, other in zip(ours, s, strict=True)]) for name, s in speeds.items()}
 
 
-def _summed(speeds: Sequence[float], ratios: Sequence[float]) -> dict[str, float]:
+def summed(speeds: Sequence[float], ratios: Sequence[float]) -> dict[str, float]:
     return {"speed": median(speeds), "ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
 
 
-def _cost(work: Callable[[], Any]) -> float:
+def cost(work: Callable[[], Any]) -> float:
     """Seconds of the processor, of all threads."""
     began = time.process_time()
     work()
@@ -222,11 +222,11 @@ def _steps(texts: list[str]) -> dict[str, float]:
         "as Arrow columns": predictions.to_arrow,
         "strings to bytes, where they are Python's": lambda: _utf8(texts),
     }
-    cost = {name: [] for name in steps}
+    costs = {name: [] for name in steps}
     for _ in range(ROUNDS):
         for name, step in steps.items():
-            cost[name].append(_cost(step) / len(texts) * 1e6)
-    found = {name: median(values) for name, values in cost.items()}
+            costs[name].append(cost(step) / len(texts) * 1e6)
+    found = {name: median(values) for name, values in costs.items()}
     found["probabilities"] -= found["hashed and summed"]
     return found
 
@@ -276,12 +276,12 @@ def _files(training: Sequence[Paragraph], lang: str, texts: list[str]) -> dict[s
         speeds: dict[str, list[float]] = {form: [] for form in works}
         ratios: dict[str, list[float]] = {form: [] for form in works}
         for _ in range(ROUNDS):
-            bare = _cost(lambda: peer(texts)) if peer else float("nan")
+            bare = cost(lambda: peer(texts)) if peer else float("nan")
             for form, work in works.items():
-                cost = _cost(work)
-                speeds[form].append(len(texts) / 1000 / cost)
-                ratios[form].append(bare / cost)
-    return {form: _summed(speeds[form], ratios[form]) for form in works}
+                ours = cost(work)
+                speeds[form].append(len(texts) / 1000 / ours)
+                ratios[form].append(bare / ours)
+    return {form: summed(speeds[form], ratios[form]) for form in works}
 
 
 def _peer(training: Sequence[Paragraph], lang: str) -> Predict | None:
@@ -343,7 +343,7 @@ def _sizes(texts: list[str]) -> dict[str, float]:
         array = pyarrow.array((texts * (size // len(texts) + 1))[:size])
         parts = [array[start : start + 20_000] for start in range(0, size, 20_000)]
         found[str(size)] = (
-            size / 1000 / median(_cost(lambda parts=parts: list(map(model.predict, parts))) for _ in "123")
+            size / 1000 / median(cost(lambda parts=parts: list(map(model.predict, parts))) for _ in "123")
         )
     return found
 
@@ -355,7 +355,7 @@ def _lengths(texts: list[str]) -> dict[str, float]:
     found = {}
     for length in LENGTHS:
         cut = [" ".join(words[i : i + length]) for i in range(0, len(words) - length, max(length, len(words) // 2000))]
-        found[str(length)] = len(cut) / 1000 / median(_cost(lambda cut=cut: model.predict(cut)) for _ in "12345")
+        found[str(length)] = len(cut) / 1000 / median(cost(lambda cut=cut: model.predict(cut)) for _ in "12345")
     return found
 
 
@@ -384,7 +384,5 @@ def _themes(texts: list[str]) -> dict[str, float]:
         }
         model = capthemes.Model("sized", "linear", Linear(codebook, tensors, 1), Decision.plain(names), codebook)
         model.predict(texts)
-        found[str(themes)] = (
-            len(texts) / 1000 / median(_cost(lambda model=model: model.predict(texts)) for _ in "12345")
-        )
+        found[str(themes)] = len(texts) / 1000 / median(cost(lambda model=model: model.predict(texts)) for _ in "12345")
     return found
