@@ -33,6 +33,7 @@ from capthemes.text import script
 
 Predict = Callable[[list[str]], Any]
 ROUNDS = 5
+PASSES = 10  # over the training paragraphs, of peers that learn one by one
 TEXTS = 5_000
 IN_FILES = 20_000
 LENGTHS = (20, 100, 500, 2000)  # words
@@ -52,7 +53,7 @@ def run(real: Path | None) -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "texts": {lang: _about(texts) for lang, texts in corpora.items()},
         "model": capthemes.load("fast").id,
-        "scoring": {lang: _raced(_contestants(training, lang), texts) for lang, texts in corpora.items()},
+        "scoring": {lang: _scoring(training, lang, texts) for lang, texts in corpora.items()},
         "steps": {lang: _steps(texts) for lang, texts in corpora.items()},
         "threads": {lang: _threads(texts) for lang, texts in corpora.items()},
         "files": {lang: _files(training, lang, texts) for lang, texts in larger.items()},
@@ -128,7 +129,7 @@ def _fasttext(texts: list[str], truth: np.ndarray) -> dict[str, Predict]:
         )
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         model = fasttext.train_supervised(
-            str(path), dim=16, wordNgrams=2, bucket=1 << 18, loss="ova", epoch=10, thread=1, verbose=0
+            str(path), dim=16, wordNgrams=2, bucket=1 << 18, loss="ova", epoch=PASSES, thread=1, verbose=0
         )
     raw = model.f.predict  # the call below Python's wrapper, which is slow; it reads one line
     return {"fastText": lambda texts: [raw(text.replace("\n", " ") + "\n", 16, 0.0, "strict") for text in texts]}
@@ -139,8 +140,9 @@ def _vowpal(texts: list[str], truth: np.ndarray) -> dict[str, Predict]:
 
     space = Workspace(quiet=True, multilabel_oaa=truth.shape[1], b=18, ngram=2, loss_function="logistic")
     table = str.maketrans("|:\n", "   ")
-    for text, row in zip(texts, truth, strict=True):
-        space.learn(f"{','.join(map(str, np.flatnonzero(row)))} | {text.translate(table)}")
+    for _ in range(PASSES):
+        for text, row in zip(texts, truth, strict=True):
+            space.learn(f"{','.join(map(str, np.flatnonzero(row)))} | {text.translate(table)}")
     return {"vowpal wabbit": lambda texts: [space.predict(f"| {text.translate(table)}") for text in texts]}
 
 
@@ -161,7 +163,7 @@ def _spacy(texts: list[str], truth: np.ndarray) -> dict[str, Predict]:
         for text, row in zip(texts, truth, strict=True)
     ]
     space.initialize(lambda: examples)
-    for start in range(0, len(examples), 128):
+    for start in [*range(0, len(examples), 128)] * PASSES:
         space.update(examples[start : start + 128])
     return {"spaCy textcat": lambda texts: [doc.cats for doc in space.pipe(texts, batch_size=256)]}
 
@@ -178,6 +180,44 @@ def _model2vec(texts: list[str], truth: np.ndarray) -> dict[str, Predict]:
     encoder = StaticModel(vectors, AutoTokenizer.from_pretrained(folder).backend_tokenizer)
     head = OneVsRestClassifier(LogisticRegression(max_iter=1000)).fit(encoder.encode(texts), truth)
     return {"model2vec": lambda texts: head.predict_proba(encoder.encode(texts))}
+
+
+def _scoring(training: Sequence[Paragraph], lang: str, texts: list[str]) -> dict[str, dict[str, float]]:
+    """Speed and accuracy of each contestant: theme micro-F1 on written/test, by one threshold found on written/dev."""
+    contestants = _contestants(training, lang)
+    found = _raced(contestants, texts)
+    dev, test = (
+        [p for p in annotations.paragraphs("written", split) if script(p.text) == lang] for split in ("dev", "test")
+    )
+    names = capthemes.Codebook.load().names
+    for name, predict in contestants.items():
+        (on_dev, of_dev), (on_test, of_test) = (
+            (_scores(predict([p.text for p in part]), len(names)), theme_matrix(part, names) > 0)
+            for part in (dev, test)
+        )
+        threshold = max(np.unique(on_dev.round(3)), key=lambda edge: _micro_f1(on_dev >= edge, of_dev))
+        found[name]["f1"] = _micro_f1(on_test >= threshold, of_test)
+    return found
+
+
+def _scores(said: Any, count: int) -> np.ndarray:
+    """(n, T): what a contestant said, as a score of each theme."""
+    if hasattr(said, "theme"):
+        return said.theme
+    if isinstance(said, np.ndarray):
+        return said
+    scores = np.zeros((len(said), count))
+    for row, labels in enumerate(said):
+        pairs = labels.items() if isinstance(labels, dict) else labels  # spaCy's; else fastText's or vowpal wabbit's
+        for pair in pairs:
+            one, other = pair if isinstance(pair, tuple) else (pair, 1.0)
+            theme, score = (other, one) if isinstance(other, str) else (one, other)
+            scores[row, int(str(theme).removeprefix("__label__"))] = score
+    return scores
+
+
+def _micro_f1(told: np.ndarray, truth: np.ndarray) -> float:
+    return float(2 * (told & truth).sum() / max(told.sum() + truth.sum(), 1))
 
 
 def _raced(contestants: Mapping[str, Predict], texts: list[str]) -> dict[str, dict[str, float]]:

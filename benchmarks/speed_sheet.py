@@ -58,13 +58,17 @@ def _setting(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scoring(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "| | English, thousand/s a core | ours is faster by | Chinese, thousand/s a core | ours is faster by | goal |"
-    yield "|---|---|---|---|---|---|"
+    columns = [
+        f"{title} | ours is faster by | F1" for title in ("English, thousand/s a core", "Chinese, thousand/s a core")
+    ]
+    yield f"| | {' | '.join(columns)} | goal |"
+    yield "|---" * 8 + "|"
     for name in found["en"]:
         cells = []
         for lang in LANGUAGES:
             s = found[lang][name]
             cells += [f"{s['speed']:.1f}", f"{s['ratio']:.1f} ({s['least']:.1f} to {s['most']:.1f})"]
+            cells.append(f"{s['f1']:.2f}" if "f1" in s else "")
         yield f"| {name} | {' | '.join(cells)} | {GOALS.get(name, '')} |"
 
 
