@@ -289,6 +289,24 @@ class Run:
                 yield from file.iter_batches(GROUP, columns=None if columns is None else list(columns))
 
 
+def document_names(batch: "pyarrow.RecordBatch", column: str) -> "pyarrow.Array":
+    """What each row of a run is from, as strings; a row without a value is a document of its own, named by its id.
+
+    Raises InputError for a column of lists or objects.
+    """
+    import pyarrow
+    import pyarrow.compute as compute
+
+    try:
+        names = batch[column].cast(pyarrow.string())
+    except pyarrow.ArrowException:
+        raise InputError(
+            f"column {column!r} is of type {batch[column].type}, which names no documents; give one of strings"
+        ) from None
+    ids = compute.binary_join_element_wise("paragraph", batch["id"].cast(pyarrow.string()), " ")
+    return compute.if_else(compute.fill_null(compute.equal(names, ""), True), ids, names)
+
+
 def open_run(path: str | Path) -> Run:
     """Open a finished run's folder, or one labelled parquet file.
 
