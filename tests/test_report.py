@@ -342,6 +342,33 @@ def test_estimates_of_a_sample_and_the_drift_have_their_place(labelled, tmp_path
     assert f"{charts.percent(involution.low)} to {charts.percent(involution.high)}" in html
 
 
+def test_the_strangest_paragraphs_are_listed(tmp_path):
+    rows = [{"id": f"<b>{i}", "text": f"Whisk {'butter, sugar, vanilla ' * 5} gently {i}."} for i in range(7)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    capthemes.label_corpus([tmp_path / "rows.jsonl"], tmp_path / "run.parquet")
+    write_report(tmp_path / "run.parquet", tmp_path / "r.html")
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert html.count(" bits a word where 99 in 100 paragraphs of the training text have ") == 5
+    assert re.search(r"The strangest of the paragraphs looked at: <bdi>&lt;b&gt;\d</bdi>, \d+\.\d bits", html)
+
+
+def test_rows_that_could_not_be_read_are_told_of_files_as_of_folders(tmp_path):
+    """Of a file it said that there was none."""
+    lines = [json.dumps({"text": f"Steel mills cut output {i}."}) for i in range(4)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*lines, "{broken", "[]"]), encoding="utf-8")
+    said = []
+    for output in ("run.parquet", "run"):
+        capthemes.label_corpus([tmp_path / "rows.jsonl"], tmp_path / output, on_error="skip")
+        write_report(tmp_path / output, page := tmp_path / f"{output}.html")
+        said.append("2 rows of the input could not be read" in page.read_text(encoding="utf-8"))
+    assert said == [True, True]
+    begun = tmp_path / ".run.parquet.run" / ".run"
+    begun.mkdir(parents=True)
+    (begun / "run.json").write_text('{"state": "begun"}', encoding="utf-8")
+    write_report(tmp_path / "run.parquet", tmp_path / "again.html")  # whose rejects these are nobody knows
+    assert "all were read, or the list is elsewhere" in (tmp_path / "again.html").read_text(encoding="utf-8")
+
+
 def test_scores_are_told_with_the_paragraphs_they_are_of(tmp_path, land_codebook, land_paragraphs):
     """A model of one's own has no published paragraphs, and cross-validation none that were held apart."""
     book = capthemes.Codebook.load(land_codebook)
