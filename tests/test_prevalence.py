@@ -11,8 +11,8 @@ from capthemes.codebook import Codebook
 from capthemes.errors import InputError
 from capthemes.intervals import wilson
 from capthemes.records import Label, Paragraph, unit
-from capthemes.runs import open_run
-from capthemes.sampling import ADDED, Strata, draw, each_alone, power, read_sample
+from capthemes.runs import ADDED, open_run
+from capthemes.sampling import Strata, draw, each_alone, power, read_sample
 
 THEMES = ("farmland", "industrial_land")
 STRATA = Strata().names

@@ -26,6 +26,7 @@ BEGUN, FINISHED, GATHERED = "begun", "finished", "gathered"  # the last: into on
 STATE = ".run"
 MANIFEST = "run.json"
 PARTS = ("parquet", "jsonl")
+ADDED = ("read", "stratum", "weight", "drawn_by")  # to rows that a person labels, by that person or by a sample
 BOUND = {  # key of run.json -> what a refusal calls it
     "format": "the format of run.json",
     "capthemes": "the version of capthemes",

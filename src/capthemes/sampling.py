@@ -15,7 +15,7 @@ from capthemes.errors import InputError
 from capthemes.intervals import ENOUGH, LEVEL, wilson
 from capthemes.reading import apart
 from capthemes.records import Array, Paragraph, unit
-from capthemes.runs import Run, document_names
+from capthemes.runs import ADDED, Run, document_names
 
 if TYPE_CHECKING:
     import pyarrow
@@ -25,7 +25,6 @@ LEAST = 10  # labels in each stratum
 LEAST_SPREAD = 0.1  # of the truth in a stratum: where a model is sure it may be wrong
 ANY = "any"
 ANSWERS = ("labels", "probabilities", "model", "schema")  # of the model: they would lead the hand
-ADDED = ("read", "stratum", "weight", "drawn_by")  # to a sample's rows, by capthemes or by hand
 Ints = npt.NDArray[np.intp]
 Item = TypeVar("Item")
 
