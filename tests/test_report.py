@@ -21,7 +21,7 @@ from capthemes.errors import InputError, ModelError
 from capthemes.prevalence import estimate
 from capthemes.records import Label, label_type
 from capthemes.report import charts
-from capthemes.report.clearest import marked
+from capthemes.report.clearest import clearest, marked
 from capthemes.report.page import write_report
 from capthemes.report.rows import NONE, gather
 from capthemes.report.shares import FEW, Counted, counted
@@ -143,6 +143,19 @@ def test_rows_by_hand(tmp_path):
     assert (year.values, year.codes.tolist(), year.time) == (("2019", "2021"), [1, NONE, 0], True)
     assert (ids.values, ids.time) == (("a", "b", "c"), False)
     assert rows.having(rows.themes.index("involution")).tolist() == [True, False, True]
+
+
+def test_paragraphs_without_a_document_are_each_their_own(tmp_path):
+    """All of them were one document, and of two only one was shown."""
+    books = [None, None, "x", "", "x"]
+    rows = [
+        {"id": f"p{i}", "text": f"t{i}", "book": book, "labels": (label("involution"),)} for i, book in enumerate(books)
+    ]
+    run = open_run(run_of(tmp_path / "r.parquet", rows))
+    found = gather(run, document="book")
+    assert len(set(found.documents.tolist())) == 4
+    shown = clearest(run, found, "book", None)["involution"]["neutral"]
+    assert [example.document for example in shown] == ["paragraph p0", "paragraph p1"]
 
 
 def test_dates_within_two_years_are_months(tmp_path):
