@@ -9,32 +9,37 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sheet import filled
-from capthemes.intervals import Cell, Interval, share, within
+from capthemes.intervals import Cell, Interval, difference, share, within
 from capthemes.sampling import EDGES, allocate
 
 RESULTS = Path(__file__).parent / "results" / "coverage.json"
 SHEET = Path(__file__).parent / "coverage.md"
 PREVALENCES = (0.01, 0.02, 0.05, 0.1, 0.3)
 LABELS = (100, 300, 1000, 4000)
-DESIGNS = ("paragraphs", "strata", "documents")
+DESIGNS = ("paragraphs", "strata", "documents", "unequal documents")
+CLUSTERED = DESIGNS[2:]
 SIZE = 20_000  # paragraphs of a corpus
 RUNS = 2000
 SAMPLES = 50  # drawn from one corpus before the next is made
-DOCUMENT = 10  # paragraphs of one, where documents matter
+DOCUMENT = 10  # paragraphs of one, where documents matter; of unequal ones on average
 ALIKE = 0.2  # correlation of the truth within a document
 SUPPORTIVE = 0.3  # of a theme's paragraphs
-STANCE_RIGHT = 0.75  # of predicted stances
+CRITICAL = 0.2  # of them; the others take neither side
+STANCE_RIGHT = 0.75  # of predicted stances; of the wrong ones supportive is read as critical, all else as supportive
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Simulated paragraphs: truth, probability, document, and whether supportive, in truth and as predicted."""
+    """Simulated paragraphs: truth, probability, document, and whether supportive or critical, in truth and as
+    predicted."""
 
     truth: np.ndarray
     probability: np.ndarray
     document: np.ndarray
     stance: np.ndarray
     predicted_stance: np.ndarray
+    critical: np.ndarray
+    predicted_critical: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,9 @@ class Covered:
     """One cell of the grid: shares of runs in which each way's interval holds the true share, and mean widths.
 
     `by_predictions` is the share of runs in which the prediction-powered way used predictions; `stance_given` that in
-    which the interval of a stance within the theme was not refused, `stance` how often it then holds the true one.
+    which the interval of a stance within the theme was not refused, `stance` how often it then holds the true one;
+    `balance` likewise of supportive less critical. `documents` is of the share of documents that have the theme, where
+    whole documents are drawn. The last three are None in results from before they were measured.
     """
 
     design: str
@@ -59,15 +66,18 @@ class Covered:
     width_by_hand: float
     width_adjusted: float
     width_powered: float
+    balance: float | None = None
+    balance_given: float | None = None
+    documents: float | None = None
 
 
-def corpus(prevalence: float, shifted: bool, clustered: bool, rng: np.random.Generator, size: int = SIZE) -> Corpus:
+def corpus(prevalence: float, shifted: bool, design: str, rng: np.random.Generator, size: int = SIZE) -> Corpus:
     """A corpus whose probabilities are calibrated, or were elsewhere: with the theme twice as common and clearer."""
-    document = np.arange(size) // DOCUMENT if clustered else np.arange(size)
+    document = _documents(design, rng, size)
     chance = np.full(size, prevalence)
-    if clustered:
+    if design in CLUSTERED:
         spread = 1 / ALIKE - 1
-        chance = rng.beta(prevalence * spread, (1 - prevalence) * spread, size // DOCUMENT)[document]
+        chance = rng.beta(prevalence * spread, (1 - prevalence) * spread, document[-1] + 1)[document]
     truth = (rng.random(size) < chance).astype(float)
     claimed = min(2 * prevalence, 0.5) if shifted else prevalence
     apart, heard = 3.0, 2.2 if shifted else 3.0  # separation that the model was calibrated for, and what there is
@@ -75,7 +85,23 @@ def corpus(prevalence: float, shifted: bool, clustered: bool, rng: np.random.Gen
     log_odds = np.log(claimed / (1 - claimed)) + apart * signal - apart * apart / 2
     stance = truth * (rng.random(size) < SUPPORTIVE)
     right = rng.random(size) < STANCE_RIGHT
-    return Corpus(truth, 1 / (1 + np.exp(-log_odds)), document, stance, np.where(right, stance, truth - stance))
+    critical = (truth - stance) * (rng.random(size) < CRITICAL / (1 - SUPPORTIVE))
+    return Corpus(
+        truth,
+        1 / (1 + np.exp(-log_odds)),
+        document,
+        stance,
+        np.where(right, stance, truth - stance),
+        critical,
+        np.where(right, critical, stance),
+    )
+
+
+def _documents(design: str, rng: np.random.Generator, size: int) -> np.ndarray:
+    """The document of each paragraph, from 0, in order; a paragraph of its own where documents do not matter."""
+    if design == "unequal documents":
+        return np.repeat(np.arange(size), rng.geometric(1 / DOCUMENT, size))[:size]
+    return np.arange(size) // (DOCUMENT if design in CLUSTERED else 1)
 
 
 def stratified(made: Corpus, n: int, design: str) -> tuple[np.ndarray, np.ndarray]:
@@ -88,8 +114,15 @@ def stratified(made: Corpus, n: int, design: str) -> tuple[np.ndarray, np.ndarra
     return strata, allocate(sizes, np.sqrt(doubt / np.maximum(sizes, 1)), n)
 
 
-def sampled(strata: np.ndarray, counts: np.ndarray, design: str, rng: np.random.Generator) -> np.ndarray:
-    """The rows that are labelled."""
+def sampled(
+    strata: np.ndarray, counts: np.ndarray, design: str, document: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """The rows that are labelled; of unequal documents as many as make up the labels."""
+    if design == "unequal documents":
+        sizes = np.bincount(document)
+        order = rng.permutation(len(sizes))
+        drawn = order[: int(np.searchsorted(np.cumsum(sizes[order]), counts[0])) + 1]
+        return np.flatnonzero(np.isin(document, drawn))
     if design == "documents":
         drawn = rng.choice(len(strata) // DOCUMENT, counts[0] // DOCUMENT, replace=False, shuffle=False)
         return (drawn[:, None] * DOCUMENT + np.arange(DOCUMENT)).ravel()
@@ -127,41 +160,81 @@ class Cells:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A corpus cut into the cells of every share that is estimated, with the true ones."""
+
+    whole: Cells
+    told: Cells
+    themes: Cells
+    stances: Cells
+    critical: Cells
+    documents: Cells
+    counted: float
+
+    @classmethod
+    def of(cls, made: Corpus, strata: np.ndarray) -> "Laid":
+        yes = made.probability >= 0.5
+        given = (
+            (made.truth, yes * 1.0),
+            (made.stance, yes * made.predicted_stance),
+            (made.critical, yes * made.predicted_critical),
+        )
+        truth, highest = np.zeros((2, made.document[-1] + 1))
+        np.maximum.at(truth, made.document, made.truth)
+        np.maximum.at(highest, made.document, made.probability)
+        every = np.arange(len(truth))
+        return cls(
+            Cells.of(made.truth, made.probability, made.document, strata),
+            Cells.of(made.truth, made.probability, made.document, 2 * strata + yes),
+            *(Cells.of(*pair, made.document, strata) for pair in given),
+            Cells.of(truth, highest, every, 0 * every),
+            float(yes.mean()),
+        )
+
+    def noted(self, rows: np.ndarray, clustered: bool) -> dict[str, float]:
+        """What the labels of these rows make of each share; nan where there is no interval."""
+        target = float(self.whole.truth.mean())
+        by_hand, powered = (share(self.whole.filled(rows), powered=way) for way in (False, True))
+        adjusted = share(self.told.filled(rows), powered=False)
+        themes = self.themes.filled(rows)
+        one, other = (within(cells.filled(rows), themes, powered=True) for cells in (self.stances, self.critical))
+        of, total = (cells.truth.sum() for cells in (self.stances, self.themes))
+        balance = None if one is None or other is None else difference(one, other)
+        return {
+            "counted_error": abs(self.counted - target) / target,
+            "adjusted": holds(adjusted, target),
+            "powered": holds(powered, target),
+            "by_predictions": powered.kind == "ppi",
+            "stance": np.nan if one is None else holds(one, of / total),
+            "width_by_hand": by_hand.high - by_hand.low,
+            "width_adjusted": adjusted.high - adjusted.low,
+            "width_powered": powered.high - powered.low,
+            "balance": np.nan if balance is None else holds(balance, (of - self.critical.truth.sum()) / total),
+            "documents": self._documents(np.unique(self.whole.document[rows])) if clustered else np.nan,
+        }
+
+    def _documents(self, drawn: np.ndarray) -> bool:
+        """Whether the interval of the share of documents holds it."""
+        return holds(share(self.documents.filled(drawn), powered=True), float(self.documents.truth.mean()))
+
+
 def cover(design: str, shifted: bool, prevalence: float, labels: int, runs: int, seed: int = 0) -> Covered:
     """Draw `runs` samples of `labels` paragraphs and count how often each interval holds the corpus's share."""
     rng = np.random.default_rng([seed, DESIGNS.index(design), shifted, round(prevalence * 1000), labels])
-    notes: list[list[float]] = []
+    notes: list[dict[str, float]] = []
     for number in range(runs):
         if number % SAMPLES == 0:
-            made = corpus(prevalence, shifted, design == "documents", rng)
+            made = corpus(prevalence, shifted, design, rng)
             strata, counts = stratified(made, labels, design)
-            yes, document = made.probability >= 0.5, made.document
-            whole = Cells.of(made.truth, made.probability, document, strata)
-            told = Cells.of(made.truth, made.probability, document, 2 * strata + yes)
-            stances = Cells.of(made.stance, yes * made.predicted_stance, document, strata)
-            themes = Cells.of(made.truth, yes * 1.0, document, strata)
-            target, target_stance = float(made.truth.mean()), float(made.stance.sum() / made.truth.sum())
-        rows = sampled(strata, counts, design, rng)
-        by_hand, powered = (share(whole.filled(rows), powered=way) for way in (False, True))
-        adjusted = share(told.filled(rows), powered=False)
-        stance = within(stances.filled(rows), themes.filled(rows), powered=True)
-        notes.append(
-            [
-                abs(float(yes.mean()) - target) / target,
-                holds(adjusted, target),
-                holds(powered, target),
-                powered.kind == "ppi",
-                np.nan if stance is None else holds(stance, target_stance),
-                *(interval.high - interval.low for interval in (by_hand, adjusted, powered)),
-            ]
-        )
-    table = np.array(notes)
-    given = ~np.isnan(table[:, 4])
-    means = [round(float(value), 4) for value in np.delete(table, 4, axis=1).mean(axis=0)]
-    stance_cover = round(float(table[given, 4].mean()), 4) if given.any() else None
-    return Covered(
-        design, shifted, prevalence, labels, runs, *means[:4], stance_cover, round(float(given.mean()), 4), *means[4:]
-    )
+            laid = Laid.of(made, strata)
+        notes.append(laid.noted(sampled(strata, counts, design, made.document, rng), design in CLUSTERED))
+    table = {name: np.array([note[name] for note in notes], dtype=float) for name in notes[0]}
+    given = {f"{name}_given": round(float((~np.isnan(table[name])).mean()), 4) for name in ("stance", "balance")}
+    means = {
+        name: None if np.isnan(values).all() else round(float(np.nanmean(values)), 4) for name, values in table.items()
+    }
+    return Covered(design, shifted, prevalence, labels, runs, **means, **given)
 
 
 def holds(interval: Interval, target: float) -> bool:
@@ -185,24 +258,40 @@ def rendered(sheet: str) -> str:
 
 
 def _lines(found: list[Covered]) -> Iterator[str]:
-    lowest = [min(one.adjusted for one in found), min(one.powered for one in found)]
-    lowest.append(min(one.stance for one in found if one.stance is not None))
-    error = np.mean([one.counted_error for one in found])
+    newer = all(one.balance is not None for one in found)
+    lowest = {"adjusted": "adjusted", "powered": "prediction-powered", "stance": "for a stance within the theme"}
+    if newer:
+        lowest |= {"balance": "for supportive less critical", "documents": "for the share of documents with the theme"}
+    told = [f"{_lowest(found, name):.3f} {of}" for name, of in lowest.items()]
     yield (
-        f"{found[0].runs:,} runs in each of {len(found)} cells. The lowest coverage is {lowest[0]:.3f} adjusted, "
-        f"{lowest[1]:.3f} prediction-powered and {lowest[2]:.3f} for a stance within the theme. Counting alone "
-        f"is off by {error:.0%} of the share on average."
+        f"{found[0].runs:,} runs in each of {len(found)} cells. The lowest coverage is {', '.join(told[:-1])} and "
+        f"{told[-1]}. Counting alone is off by {np.mean([one.counted_error for one in found]):.0%} of the share on "
+        "average."
     )
+    if newer:
+        yield (
+            f"Unequal documents have {DOCUMENT} paragraphs on average, spread geometrically; shares of documents have "
+            "intervals where whole documents are drawn."
+        )
     yield ""
     columns = ["sample of", "text", "share", "labels", "adjusted", "powered", "by predictions"]
     columns += ["width, by hand / adjusted / powered", "stance: given", "holds"]
+    columns += ["balance: given", "holds", "documents"] if newer else []
     yield f"| {' | '.join(columns)} |"
     yield "|---" * len(columns) + "|"
     for one in found:
-        stance = "-" if one.stance is None else f"{one.stance:.3f}"
+        further = f" {one.balance_given:.0%} | {_held(one.balance)} | {_held(one.documents)} |" if newer else ""
         yield (
             f"| {one.design} | {'shifted' if one.shifted else 'alike'} | {one.prevalence} | {one.labels:,} "
             f"| {one.adjusted:.3f} | {one.powered:.3f} | {one.by_predictions:.0%} "
             f"| {one.width_by_hand:.3f} / {one.width_adjusted:.3f} / {one.width_powered:.3f} "
-            f"| {one.stance_given:.0%} | {stance} |"
+            f"| {one.stance_given:.0%} | {_held(one.stance)} |{further}"
         )
+
+
+def _lowest(found: list[Covered], name: str) -> float:
+    return min(value for one in found if (value := getattr(one, name)) is not None)
+
+
+def _held(coverage: float | None) -> str:
+    return "-" if coverage is None else f"{coverage:.3f}"

@@ -58,6 +58,17 @@ def test_strange_documents_are_named(profile, policy):
     assert 0.15 < drift.outside < 0.3
 
 
+def test_the_strangest_paragraphs_are_named_the_farthest_first(profile, policy):
+    texts = [*policy[:40], *OTHER["recipes"]]
+    read = profile.read(texts)
+    drift = profile.compare(texts, ids=[str(i) for i in range(len(texts))])
+    beyond = np.where(read.outside, read.surprise - read.usual, -1)
+    assert [int(stray.id) for stray in drift.strangest] == np.argsort(-beyond)[:5].tolist()
+    assert all(stray.surprise > stray.usual for stray in drift.strangest)
+    assert profile.compare(texts[40:42], ids=["a", "b"]).strangest[0].id in ("a", "b")
+    assert profile.compare(texts).strangest == profile.compare([], ids=[]).strangest == ()
+
+
 def test_a_word_is_known_from_two_documents_on():
     profile = Profile.fit(["steel mills", "steel works", "mills closed mills"], ["a", "b", "b"])
     assert profile.read(["steel mills works closed"]).unknown[0] == 0.5
@@ -88,7 +99,14 @@ def test_the_file_is_small_and_comes_back(profile, policy, tmp_path):
 
 def test_a_run_is_measured(profile, policy, tmp_path, monkeypatch):
     texts = [*policy, *OTHER["sport"]]
-    columns = {"text": texts, "document": [f"d{i}" for i in range(len(texts))], "model": ["m@0"] * len(texts)}
+    ids = [f"p{i}" for i in range(len(texts))]
+    columns = {
+        "id": ids,
+        "text": texts,
+        "document": [f"d{i}" for i in range(len(texts))],
+        "model": ["m@0"] * len(texts),
+    }
+    columns["sport"] = [None if i >= len(policy) else "policy" for i in range(len(texts))]
     p = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array([0.5] * len(texts), pyarrow.float32()), 1)
     table = pyarrow.table({**columns, "probabilities": p}).replace_schema_metadata(
         {"themes": '["a"]', "stances": "[]", "voices": "[]"}
@@ -98,5 +116,9 @@ def test_a_run_is_measured(profile, policy, tmp_path, monkeypatch):
     whole = of_run(run, profile)
     assert whole.paragraphs == len(texts)
     assert whole.outside == pytest.approx(profile.compare(texts).outside)
+    assert set(whole.strangest) == set(profile.compare(texts, ids=ids).strangest)
+    alone = of_run(run, profile, "sport").documents
+    assert len(alone) == sum(profile.read(OTHER["sport"]).outside)  # without a document each is its own
+    assert all(name.startswith("paragraph p") for name in alone)
     monkeypatch.setattr("capthemes.drift.MOST", 100)
     assert of_run(run, profile).paragraphs == 100

@@ -1,3 +1,4 @@
+import json
 import warnings
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from capthemes.decision import Decision
 from capthemes.errors import GuaranteeWarning, InputError, ModelError
 from capthemes.guarantee import HeldOut, precision_bound, recall_bound, sure
 from capthemes.records import Label, Paragraph, Probabilities
+from capthemes.runs import open_run
+from capthemes.sampling import draw, read_sample
 from capthemes.training import train
 
 SPLITS = 1000
@@ -241,3 +244,27 @@ def test_a_broken_file_is_refused(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(ModelError, match="cannot be read"):
         HeldOut.load(path)
+
+
+def test_a_sample_of_whole_documents_is_calibrated_by_documents(model, tmp_path):
+    """It counted every paragraph as a document, so that guarantees held by far too few of them."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for d in range(8):
+        (corpus / f"d{d}.txt").write_text("\n\n".join(f"Plot {6 * d + i} for a plant." for i in range(6)))
+    rows = [{"text": f"Plot {i} for a plant.", "document": f"d{i // 4}"} for i in range(60)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for given, column in ((corpus, "document"), (tmp_path / "rows.jsonl", "input_document")):
+        capthemes.label_corpus([given], tmp_path / f"{column}.parquet", model=model)
+        drawn = draw(open_run(tmp_path / f"{column}.parquet"), 30, documents=column)
+        path = tmp_path / f"{column}.jsonl"
+        path.write_text("".join(json.dumps(row | {"labels": []}) + "\n" for row in drawn))
+        own, _ = read_sample(path, model.codebook)
+        documents = len({row[column] for row in drawn})
+        assert documents < 10
+        assert len(np.unique(model.calibrated(own).held_out.document)) == documents
+    with pytest.raises(InputError, match="drawn by 'input_document', which 'document' takes apart"):
+        model.calibrated(own, document="document")
+    assert len(np.unique(model.calibrated(own, document="lang").held_out.document)) == 1
+    with pytest.raises(InputError, match="no paragraph has a column 'book'"):
+        model.calibrated(own, document="book")

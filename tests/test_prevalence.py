@@ -10,9 +10,9 @@ from capthemes import prevalence, rounds
 from capthemes.codebook import Codebook
 from capthemes.errors import InputError
 from capthemes.intervals import wilson
-from capthemes.records import Label, Paragraph
-from capthemes.runs import open_run
-from capthemes.sampling import Strata, draw, power
+from capthemes.records import Label, Paragraph, unit
+from capthemes.runs import ADDED, open_run
+from capthemes.sampling import Strata, draw, each_alone, power, read_sample
 
 THEMES = ("farmland", "industrial_land")
 STRATA = Strata().names
@@ -238,6 +238,61 @@ def test_whole_documents_give_intervals_of_documents(made):
     assert powered.labelled == 200
     assert powered.low <= true <= powered.high
     assert found.of("farmland")[2].low <= shares(gold)["farmland"] <= found.of("farmland")[2].high
+
+
+def test_a_sample_is_clustered_by_the_column_that_it_was_drawn_by(made, tmp_path):
+    """Left to the default, each paragraph counted as its own document, and intervals were far too narrow."""
+    table, gold = corpus(2000)
+    place, own = table.column_names.index("document"), table["document"]
+    table = table.set_column(place, "document", table["id"]).append_column("input_document", own)
+    pyarrow.parquet.write_table(table, tmp_path / "run.parquet")
+    run = open_run(tmp_path / "run.parquet")
+    rows = draw(run, 200, documents="input_document")
+    sample = [Paragraph(r["id"], r["text"], gold[r["id"]].labels, r) for r in rows]
+    found = prevalence.estimate(run, sample=sample)
+    assert found == prevalence.estimate(run, sample=sample, document="input_document")
+    assert found.of("farmland", "documents")[1].labelled == 50
+    with pytest.raises(InputError, match="drawn by 'input_document', which 'document' takes apart"):
+        prevalence.estimate(run, sample=sample, document="document")
+    with pytest.raises(InputError, match="drawn in several ways"):
+        prevalence.estimate(run, sample=[replace(sample[0], meta={}), *sample[1:]])
+    assert "--document input_document" in each_alone(run, "document")
+    assert each_alone(run, "input_document") is each_alone(made[0], "document") is None
+
+
+def test_rows_without_a_document_are_each_their_own(tmp_path):
+    table, gold = corpus(400)
+    names = [None if i % 2 else "" if i % 3 else f"d{i // 40}" for i in range(400)]
+    table = table.append_column("article", pyarrow.array(names))
+    pyarrow.parquet.write_table(table, tmp_path / "run.parquet")
+    run = open_run(tmp_path / "run.parquet")
+    rows = draw(run, 100, documents="article")
+    assert len(rows) < 120
+    sample = [Paragraph(r["id"], r["text"], gold[r["id"]].labels, r) for r in rows]
+    documents = len({r["article"] or r["id"] for r in rows})
+    assert len({unit(p) for p in sample}) == documents
+    assert prevalence.estimate(run, sample=sample).of("farmland", "documents")[1].labelled == documents
+    with pytest.raises(InputError, match="'labels' is of type list"):
+        draw(run, 10, documents="labels")
+
+
+@pytest.mark.parametrize("documents", [None, "document"])
+def test_a_runs_own_columns_do_not_stand_for_the_samples(tmp_path, land_codebook, documents):
+    """A corpus with how often each text was read had all its sample refused, once it was labelled."""
+    table, gold = corpus(400)
+    for name in ADDED:
+        table = table.append_column(name, pyarrow.array([i % 7 for i in range(400)]))
+    pyarrow.parquet.write_table(table, tmp_path / "run.parquet")
+    run = open_run(tmp_path / "run.parquet")
+    rows = draw(run, 80, documents=documents)
+    assert all(row[f"input_{name}"] == int(row["id"][1:]) % 7 for row in rows for name in ADDED)
+    assert ("stratum" in rows[0]) == (documents is None)
+    found = [row | {"labels": [{"theme": x.theme} for x in gold[row["id"]].labels]} for row in rows]
+    (tmp_path / "hand.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
+    sample, _ = read_sample(tmp_path / "hand.jsonl", Codebook.load(land_codebook))
+    assert prevalence.estimate(run, sample=sample).of("farmland")[2].labelled == len(rows)
+    with pytest.raises(InputError, match="have a 'stratum' of their own"):
+        draw(run, 80, documents="stratum")
 
 
 def test_where_each_paragraph_is_a_document_their_shares_are_one(made):

@@ -102,6 +102,15 @@ def test_a_large_run_is_sampled(run, monkeypatch):
     assert len(queue(run, 99, strategy="uncertainty")) <= 10
 
 
+def test_a_runs_own_columns_do_not_say_what_a_person_read(tmp_path):
+    row = {"id": "a", "text": "Steel mills cut output.", "read": 468, "stratum": "rural", "year": 2020}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    capthemes.label_corpus([tmp_path / "x.jsonl"], tmp_path / "x.parquet")
+    (record,) = queue(open_run(tmp_path / "x.parquet"), 1)
+    own = {"year": 2020, "input_read": 468, "input_stratum": "rural"}
+    assert record.meta == {"lang": "en", "document": "a", "position": 0} | own
+
+
 def test_what_cannot_be_queued(run, tmp_path):
     with pytest.raises(InputError, match="no strategy 'best'; there is: uncertainty"):
         queue(run, 5, strategy="best")

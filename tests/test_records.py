@@ -3,7 +3,7 @@ import pytest
 
 from capthemes.decision import Decision, ThemeDecision
 from capthemes.errors import InputError
-from capthemes.records import Label, Paragraph, Predictions, Probabilities, label_indices, theme_matrix
+from capthemes.records import Label, Paragraph, Predictions, Probabilities, label_indices, theme_matrix, unit
 
 THEME = np.array([[0.9, 0.2], [0.6, 0.8], [0.1, 0.1]])
 STANCE = np.array([[[0.7, 0.3]] * 2, [[0.2, 0.8]] * 2, [[0.5, 0.5]] * 2])
@@ -59,6 +59,23 @@ def test_probabilities_are_cut_and_joined_by_row(predictions):
     assert joined.stance is not None
     assert (joined.stance == STANCE).all()
     assert joined.voice is None
+
+
+@pytest.mark.parametrize(
+    ("meta", "together"),
+    [
+        ({}, "a"),
+        ({"document": "d"}, "d"),
+        ({"document": "d", "doc": 0}, "0"),
+        ({"document": "d", "doc": "e", "group": "g"}, "g"),
+        ({"document": "", "group": None}, "a"),
+        ({"document": "a", "book": 7, "group": "g", "drawn_by": "book"}, "7"),
+        ({"document": "d", "book": None, "group": "g", "drawn_by": "book"}, "a"),
+    ],
+)
+def test_paragraphs_of_one_document_are_kept_together(meta, together):
+    assert unit(Paragraph("a", "", (), meta)) == together
+    assert unit(Paragraph("a", "", (), meta), "document") == (meta.get("document") or "a")
 
 
 def test_labels_as_matrices():

@@ -21,7 +21,7 @@ from capthemes.errors import InputError, ModelError
 from capthemes.prevalence import estimate
 from capthemes.records import Label, label_type
 from capthemes.report import charts
-from capthemes.report.clearest import marked
+from capthemes.report.clearest import clearest, marked
 from capthemes.report.page import write_report
 from capthemes.report.rows import NONE, gather
 from capthemes.report.shares import FEW, Counted, counted
@@ -143,6 +143,19 @@ def test_rows_by_hand(tmp_path):
     assert (year.values, year.codes.tolist(), year.time) == (("2019", "2021"), [1, NONE, 0], True)
     assert (ids.values, ids.time) == (("a", "b", "c"), False)
     assert rows.having(rows.themes.index("involution")).tolist() == [True, False, True]
+
+
+def test_paragraphs_without_a_document_are_each_their_own(tmp_path):
+    """All of them were one document, and of two only one was shown."""
+    books = [None, None, "x", "", "x"]
+    rows = [
+        {"id": f"p{i}", "text": f"t{i}", "book": book, "labels": (label("involution"),)} for i, book in enumerate(books)
+    ]
+    run = open_run(run_of(tmp_path / "r.parquet", rows))
+    found = gather(run, document="book")
+    assert len(set(found.documents.tolist())) == 4
+    shown = clearest(run, found, "book", None)["involution"]["neutral"]
+    assert [example.document for example in shown] == ["paragraph p0", "paragraph p1"]
 
 
 def test_dates_within_two_years_are_months(tmp_path):
@@ -340,6 +353,34 @@ def test_estimates_of_a_sample_and_the_drift_have_their_place(labelled, tmp_path
     html = (tmp_path / "s.html").read_text(encoding="utf-8")
     assert html.count('class="estimated"') == 1  # of what was not read for a theme there is no estimate
     assert f"{charts.percent(involution.low)} to {charts.percent(involution.high)}" in html
+
+
+def test_the_strangest_paragraphs_are_listed(tmp_path):
+    rows = [{"id": f"<b>{i}", "text": f"Whisk {'butter, sugar, vanilla ' * 5} gently {i}."} for i in range(7)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    capthemes.label_corpus([tmp_path / "rows.jsonl"], tmp_path / "run.parquet")
+    write_report(tmp_path / "run.parquet", tmp_path / "r.html")
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    listed = re.search(r"The strangest of the paragraphs looked at, .* do not exceed: (.*)\.</p>", html)[1]
+    assert all(re.fullmatch(r"<bdi>&lt;b&gt;\d</bdi> \d+\.\d \(\d+\.\d\)", one) for one in listed.split(", "))
+    assert len(listed.split(", ")) == 5
+
+
+def test_rows_that_could_not_be_read_are_told_of_files_as_of_folders(tmp_path):
+    """Of a file it said that there was none."""
+    lines = [json.dumps({"text": f"Steel mills cut output {i}."}) for i in range(4)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*lines, "{broken", "[]"]), encoding="utf-8")
+    said = []
+    for output in ("run.parquet", "run"):
+        capthemes.label_corpus([tmp_path / "rows.jsonl"], tmp_path / output, on_error="skip")
+        write_report(tmp_path / output, page := tmp_path / f"{output}.html")
+        said.append("2 rows of the input could not be read" in page.read_text(encoding="utf-8"))
+    assert said == [True, True]
+    begun = tmp_path / ".run.parquet.run" / ".run"
+    begun.mkdir(parents=True)
+    (begun / "run.json").write_text('{"state": "begun"}', encoding="utf-8")
+    write_report(tmp_path / "run.parquet", tmp_path / "again.html")  # whose rejects these are nobody knows
+    assert "all were read, or the list is elsewhere" in (tmp_path / "again.html").read_text(encoding="utf-8")
 
 
 def test_scores_are_told_with_the_paragraphs_they_are_of(tmp_path, land_codebook, land_paragraphs):

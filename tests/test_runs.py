@@ -483,6 +483,13 @@ def test_open_run_reads_folders_and_files_alike(many, tmp_path):
         with pytest.raises(InputError, match="no column 'date'; it has: id, text"):
             next(run.batches(["date"]))
     pyarrow.parquet.write_table(pyarrow.table({"text": ["x"]}), tmp_path / "plain.parquet")
-    for path, message in ((tmp_path / "plain.parquet", "not labelled by"), (tmp_path / "none", "neither a run's")):
+    label_corpus([many], tmp_path / "o.jsonl")
+    label_corpus([many], tmp_path / "lines", parts="jsonl")
+    for path, message in (
+        (tmp_path / "plain.parquet", "not labelled by"),
+        (tmp_path / "none", "neither a run's"),
+        (tmp_path / "o.jsonl", "o.jsonl is not parquet, .* label its input with -o NAME.parquet"),
+        (tmp_path / "lines", "lines is not parquet, .* label its input with -o NAME.parquet"),
+    ):
         with pytest.raises(InputError, match=message):
             open_run(path)

@@ -91,6 +91,39 @@ def test_a_model_is_calibrated_on_labels_of_ones_own(tmp_path, capsys):
     assert mine.name == "mine"
 
 
+def test_documents_of_the_inputs_own_are_asked_for_and_kept(tmp_path, capsys):
+    rows = [{"text": f"Steel mills cut output. ({i})", "document": f"d{i // 5}"} for i in range(60)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    run, sample = tmp_path / "run.parquet", tmp_path / "sample.jsonl"
+    capthemes.label_corpus([tmp_path / "rows.jsonl"], run)
+    advice = "--document input_document"
+    assert main(["sample", str(run), "-n", "20", "--documents", "-o", str(tmp_path / "alone.jsonl")]) == 0
+    assert advice in capsys.readouterr().out
+    own = ["--documents", "--document", "input_document"]
+    assert main(["sample", str(run), "-n", "20", *own, "-o", str(sample)]) == 0
+    assert advice not in capsys.readouterr().out
+    drawn = [json.loads(line) | {"labels": []} for line in sample.read_text(encoding="utf-8").splitlines()]
+    sample.write_text("".join(json.dumps(row) + "\n" for row in drawn), encoding="utf-8")
+    assert main(["prevalence", str(run)]) == 0
+    assert advice in capsys.readouterr().out
+    assert main(["prevalence", str(run), "--sample", str(sample)]) == 0
+    assert advice not in capsys.readouterr().out
+    page = tmp_path / "r.html"
+    assert main(["report", str(run), "--sample", str(sample), "-o", str(page)]) == 0
+    assert advice not in capsys.readouterr().out
+    assert "60 paragraphs from 12 documents" in page.read_text(encoding="utf-8")
+    assert main(["report", str(run), "--overwrite", "-o", str(page)]) == 0
+    assert advice in capsys.readouterr().out
+    assert "60 paragraphs from 60 documents" in page.read_text(encoding="utf-8")
+    calibrate = ["calibrate", str(sample), "-o", str(tmp_path / "mine")]
+    assert main([*calibrate, "--document", "id"]) == 1
+    assert "no paragraph has a column 'id'" in capsys.readouterr().err
+    assert main([*calibrate, "--document", "document"]) == 1
+    assert "drawn by 'input_document', which 'document' takes apart" in capsys.readouterr().err
+    assert main(calibrate) == 0
+    assert len(set(capthemes.load(tmp_path / "mine").held_out.document)) == 4
+
+
 def test_a_recall_that_cannot_be_leaves_no_model(tmp_path, capsys):
     labelled = ROOT / "annotations" / "written" / "dev.jsonl"
     assert main(["calibrate", str(labelled), "--recall", "2", "-o", str(tmp_path / "mine")]) == 1

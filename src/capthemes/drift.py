@@ -22,7 +22,7 @@ import numpy.typing as npt
 from capthemes.errors import ModelError
 from capthemes.manifest import ENDINGS
 from capthemes.records import Array
-from capthemes.runs import Run
+from capthemes.runs import Run, document_names
 from capthemes.store import atomic_path, packed
 from capthemes.text import HAN, normalise, script
 from capthemes.untrusted import Shape, read_about, read_tensors
@@ -36,6 +36,7 @@ TAIL = 99  # percentile of the training text beyond which a paragraph is outside
 FAR = 0.75  # chance that a paragraph is stranger than one of the training text, from which on there is a warning
 MOST = 20_000  # paragraphs of a run that are read
 PARTS = 16  # of a run that are read
+STRANGEST = 5  # paragraphs that are named
 OUTSIDE_DOCUMENT = 0.5  # share of its paragraphs outside, from which on a document is
 _WORD = re.compile(f"[{HAN}]+|[^\\W\\d_{HAN}]+")
 Ints = npt.NDArray[np.intp]
@@ -46,12 +47,14 @@ class Readings:
     """What a profile says of n paragraphs.
 
     surprise: bits a word; unknown: share of words that the training text has not; strangeness: how many in a hundred of
-    the training text's own paragraphs, of like language and length, are less surprising; words; language, of LANGUAGES.
+    the training text's own paragraphs, of like language and length, are less surprising; usual: bits a word that 99 in
+    a hundred of those do not exceed; words; language, of LANGUAGES.
     """
 
     surprise: Array
     unknown: Array
     strangeness: Array
+    usual: Array
     words: Ints
     language: Ints
 
@@ -62,12 +65,23 @@ class Readings:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """A paragraph far outside: how surprising it is, and what 99 in a hundred of the training text's paragraphs of like
+    language and length do not exceed, both in bits a word."""
+
+    id: str
+    surprise: float
+    usual: float
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """How far a corpus is from the training text; each pair is (of the corpus, of the training text).
 
     distance: the chance that a paragraph of the corpus is stranger than one of the training text in the same language
     and of like length, 0.5 where they are alike. outside: the share of paragraphs beyond the 99th percentile of the
-    training text. documents: those with at least half of their paragraphs outside, most of them first.
+    training text. documents: those with at least half of their paragraphs outside, most of them first. strangest: the
+    paragraphs outside that are the farthest, at most STRANGEST.
     """
 
     paragraphs: int
@@ -77,6 +91,7 @@ class Drift:
     chinese: tuple[float, float]
     words: tuple[float, float]
     documents: tuple[str, ...]
+    strangest: tuple[Stray, ...] = ()
 
     def __str__(self) -> str:
         return (
@@ -158,10 +173,15 @@ class Profile:
             for value, language, length in zip(surprise, code, bins, strict=True)
         ]
         strange = np.where(lengths > 0, np.clip(percentile, 0, 100), 0.0)
-        return Readings(surprise, unknown, strange, lengths, code)
+        return Readings(surprise, unknown, strange, self.quantiles[code, bins, TAIL], lengths, code)
 
-    def compare(self, texts: Sequence[str], documents: Sequence[str] | None = None) -> Drift:
-        """How far a corpus, or a random sample of its paragraphs, is from the training text."""
+    def compare(
+        self, texts: Sequence[str], documents: Sequence[str] | None = None, ids: Sequence[str] | None = None
+    ) -> Drift:
+        """How far a corpus, or a random sample of its paragraphs, is from the training text.
+
+        `documents` and `ids` say what each text is from and what it is called, so that those far outside can be named.
+        """
         read = self.read(texts)
         outside = read.outside
         strays: tuple[str, ...] = ()
@@ -179,6 +199,7 @@ class Profile:
             (_mean(read.language == 1, 0.0), self.chinese),
             (float(np.median(read.words)) if len(texts) else 0.0, self.words),
             strays,
+            () if ids is None else _strangest(read, ids),
         )
 
     def save(self, path: Path) -> None:
@@ -220,14 +241,23 @@ def of_run(run: Run, profile: Profile, document: str = "document", most: int | N
 
     Of a run of many parts only PARTS are looked at, evenly spread.
     """
-    rng = np.random.default_rng(seed)
-    kept: list[tuple[float, str, str]] = []
-    for batch in replace(run, files=run.files[:: -(-len(run.files) // PARTS)]).batches(["text", document]):
+    rng, columns = np.random.default_rng(seed), list(dict.fromkeys(["id", "text", document]))
+    kept: list[tuple[float, str, str, str]] = []
+    for batch in replace(run, files=run.files[:: -(-len(run.files) // PARTS)]).batches(columns):
         drawn = rng.random(len(batch))
         low = np.flatnonzero(drawn < (kept[-1][0] if len(kept) == (most or MOST) else 1.0))
-        texts, documents = (batch[name].take(low).to_pylist() for name in ("text", document))
-        kept = nsmallest(most or MOST, [*kept, *zip(drawn[low].tolist(), texts, documents, strict=True)], itemgetter(0))
-    return profile.compare([text for _, text, _ in kept if text], [str(name) for _, text, name in kept if text])
+        taken = batch.take(low)
+        values = (found.to_pylist() for found in (taken["text"], document_names(taken, document), taken["id"]))
+        kept = nsmallest(most or MOST, [*kept, *zip(drawn[low].tolist(), *values, strict=True)], itemgetter(0))
+    told = [row for row in kept if row[1]]
+    return profile.compare([text for _, text, _, _ in told], [row[2] for row in told], [str(row[3]) for row in told])
+
+
+def _strangest(read: Readings, ids: Sequence[str]) -> tuple[Stray, ...]:
+    """The paragraphs outside that are the most bits a word beyond what is usual."""
+    beyond = np.where(read.outside, read.surprise - read.usual, -np.inf)
+    first = np.argsort(-beyond, kind="stable")[: min(STRANGEST, int(read.outside.sum()))]
+    return tuple(Stray(ids[i], float(read.surprise[i]), float(read.usual[i])) for i in first)
 
 
 def _words(text: str) -> list[str]:

@@ -135,9 +135,11 @@ class HeldOut:
     how: str = "held out"
 
     @classmethod
-    def of(cls, unseen: Probabilities, gold: Sequence[Paragraph], how: str = "held out") -> "HeldOut":
-        """Of raw probabilities and gold labels."""
-        documents = np.unique([unit(p) for p in gold], return_inverse=True)[1]
+    def of(
+        cls, unseen: Probabilities, gold: Sequence[Paragraph], how: str = "held out", column: str | None = None
+    ) -> "HeldOut":
+        """Of raw probabilities and gold labels; `column` of their meta says what is kept together, else see `unit`."""
+        documents = np.unique([unit(p, column) for p in gold], return_inverse=True)[1]
         truth = theme_matrix(gold, unseen.themes)
         return cls(unseen.themes, unseen.theme, truth, documents, languages([p.text for p in gold]), how)
 

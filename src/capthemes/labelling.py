@@ -13,7 +13,7 @@ from capthemes.corpus import Input, Rows, Shard, Source, split
 from capthemes.errors import InputError, RunError
 from capthemes.model import DEFAULT, Model
 from capthemes.reading import halt
-from capthemes.runs import BEGUN, FINISHED, FORMAT, GATHERED, PARTS, STATE, RunFolder
+from capthemes.runs import BEGUN, FINISHED, FORMAT, GATHERED, PARTS, STATE, RunFolder, rejects_file
 from capthemes.store import fingerprint_bytes, fingerprint_file, sweep, write_text
 from capthemes.summary import Summary
 from capthemes.workers import Job, Progress, Rejects, label_shards
@@ -36,13 +36,13 @@ class Target:
         if parts not in PARTS:
             raise InputError(f"parts {parts!r} are none of {', '.join(PARTS)}")
         if output.suffix:
-            return cls(output, output_format(output), RunFolder(output.parent / f".{output.name}{STATE}"))
+            return cls(output, output_format(output), RunFolder.beside(output))
         return cls(output, None, RunFolder(output, parts))
 
     @property
     def rejects(self) -> Path:
         """The file of what could not be read."""
-        return self.output.with_name(f"{self.output.name}.rejects.jsonl")
+        return rejects_file(self.output)
 
     def check(self, resume: bool, overwrite: bool) -> None:
         """Raise InputError where the output cannot be written, or there is no run to go on with."""

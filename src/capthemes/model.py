@@ -19,6 +19,7 @@ from capthemes.families.base import Family
 from capthemes.guarantee import HeldOut, sure
 from capthemes.manifest import CARD, CODEBOOK, FORMAT, LARGEST, MANIFEST, MISTAKES, PLAIN_NAME, UNREAD
 from capthemes.records import Label, Paragraph, Predictions, Probabilities, read_matrix
+from capthemes.sampling import document_column
 from capthemes.store import home, write_text
 from capthemes.untrusted import read_bytes
 
@@ -80,10 +81,14 @@ class Model:
         said = self.family.predict_proba(given)
         return sure(self.held_out, self.decision, given, said, recall, precision)
 
-    def calibrated(self, labelled: Sequence[Paragraph], name: str | None = None) -> Self:
+    def calibrated(self, labelled: Sequence[Paragraph], name: str | None = None, document: str | None = None) -> Self:
         """The same model with guarantees fitted on labelled paragraphs of the user's own, which it was not trained on.
 
-        Raises InputError for paragraphs drawn by strata, and for those that were not read for all of its themes.
+        `document` is the column (of `meta`) that says what a paragraph is from; left out, it is the one that a sample
+        was drawn by, else "group", "doc" or "document".
+
+        Raises InputError for paragraphs drawn by strata, for those that were not read for all of its themes, and for a
+        `document` that none of them has or that takes apart what was drawn together.
         """
         read = read_matrix(labelled, self.codebook.names).tolist()
         unread = (p.id for p, known in zip(labelled, read, strict=True) if p.labels is None or not all(known))
@@ -97,8 +102,11 @@ class Model:
                 f"paragraph {stratified!r} was drawn from a stratum, so the sample is not like the text to come; "
                 "label one of whole documents (capthemes sample --documents)"
             )
+        if document is not None and not any(document in p.meta for p in labelled):
+            raise InputError(f"no paragraph has a column {document!r} that says what it is from; name one they have")
+        column = None if document is None else document_column(labelled, document)
         unseen = self.family.predict_proba([paragraph.text for paragraph in labelled])
-        return replace(self, name=name or self.name, held_out=HeldOut.of(unseen, labelled))
+        return replace(self, name=name or self.name, held_out=HeldOut.of(unseen, labelled, column=column))
 
     def predict_proba(self, texts: "Iterable[str] | pyarrow.Array") -> Probabilities:
         """Calibrated probabilities: theme (n, T), stance (n, T, S), voice (n, T, V). Raises as `predict`."""

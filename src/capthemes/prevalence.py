@@ -12,7 +12,7 @@ from capthemes.errors import InputError
 from capthemes.intervals import ENOUGH, Cell, Interval, difference, rogan_gladen, share, within
 from capthemes.records import Array, Paragraph, read_matrix
 from capthemes.runs import Run, open_run
-from capthemes.sampling import Strata
+from capthemes.sampling import Strata, document_column
 from capthemes.tally import Ints, Tally, tally
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Estimate:
     predictions and the hand labels together. kind: "wilson" where the interval is of labelled paragraphs alone, "ppi"
     where predictions had a part in it, "" where there is none; `note` then says why. labelled and positives: hand
     labels that it rests on; of a stance or voice, those of the theme that tell one. needed: about how many more labels
-    of the sample's kind would let predictions have a part; None where they have, or where that cannot be told.
+    of the sample's kind would let predictions have a part; None where they have, of a balance, or where that cannot be
+    told.
     """
 
     measure: str
@@ -92,7 +93,7 @@ def estimate(
     *,
     by: str | None = None,
     sample: Sequence[Paragraph] = (),
-    document: str = "document",
+    document: str | None = None,
     rates: Mapping[str, tuple[float, float]] | None = None,
 ) -> Prevalence:
     """Shares of themes, stances and voices in a run, of all of it and of each group of the column `by`.
@@ -101,14 +102,17 @@ def estimate(
     nothing has an interval, and "adjusted" rests on `rates`, theme -> (sensitivity, specificity) measured on other
     text. A paragraph counts for the themes that it was read for, all but where its `meta` names some under "read", and
     for stances and voices where its label tells them. Shares of documents have intervals where the sample is of whole
-    documents, or each paragraph is one. `document` is the column that says what a paragraph is from.
+    documents, or each paragraph is one. `document` is the column that says what a paragraph is from; left out,
+    it is the one that the sample was drawn by, else "document".
 
-    Raises InputError for a column that the run lacks, a sample that is not of this run, and labels of unknown themes.
+    Raises InputError for a column that the run lacks, for one that takes apart what was drawn together, a sample that
+    is not of this run, and labels of unknown themes.
     """
     run = open_run(run) if isinstance(run, str | Path) else run
     _check(run, sample)
     named = [str(p.meta["stratum"]) for p in sample if p.meta.get("stratum")]
-    counted = tally(run, by, document, sample, Strata.named(named, run.themes) if named else None)
+    source = document_column(sample, document) or "document"
+    counted = tally(run, by, source, sample, Strata.named(named, run.themes) if named else None)
     counting = _Counting(counted, _truth(counted, sample), read_matrix(sample, run.themes), rates)
     groups: list[int | None] = [None, *(np.argsort(counted.groups).tolist() if by is not None else [])]
     names = {g: None if g is None else counted.groups[g] for g in groups}
@@ -123,6 +127,8 @@ def _check(run: Run, sample: Sequence[Paragraph]) -> None:
         raise InputError(f"paragraph {max(ids, key=ids.count)!r} is in the sample twice; keep one")
     if 0 < sum(1 for p in sample if p.meta.get("stratum")) < len(sample):
         raise InputError("some paragraphs of the sample have a stratum and some have none; draw one sample, one way")
+    if len(ways := {str(p.meta.get("drawn_by")) for p in sample}) > 1:
+        raise InputError(f"the sample was drawn in several ways ({', '.join(sorted(ways))}); draw one sample, one way")
     for paragraph in sample:
         if paragraph.labels is None:
             raise InputError(f"paragraph {paragraph.id!r} of the sample is not labelled; leave it out or label it")

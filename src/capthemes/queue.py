@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from capthemes.errors import InputError
+from capthemes.reading import apart
 from capthemes.records import Array, Label
 from capthemes.rounds import OWN, Record, theme_counts
-from capthemes.runs import Run
+from capthemes.runs import ADDED, Run
 
 Rows = npt.NDArray[np.intp]
 STRATEGIES = ("uncertainty", "diversity", "thin", "mixed", "random")
@@ -193,5 +194,6 @@ def _records(run: Run, rows: Rows) -> list[Record]:
 
 def _record(row: Mapping[str, Any]) -> Record:
     labels = tuple(Label(**label) for label in row["labels"])
-    meta = {name: value for name, value in row.items() if name not in (*RUN_COLUMNS, *OWN) and value is not None}
+    names = apart((name for name in row if name not in (*RUN_COLUMNS, *OWN) and row[name] is not None), ADDED)
+    meta = {fresh: row[name] for name, fresh in names.items()}
     return Record(row["id"], row["text"], {}, labels, row["model"], meta)

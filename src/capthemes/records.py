@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 Array = npt.NDArray[np.float64]
+DOCUMENTS = ("group", "doc", "document")  # where a paragraph's meta says what it is from
 Indices = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
@@ -104,9 +105,15 @@ def softmax(logits: Array) -> Array:
     return np.asarray(powered / powered.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
-def unit(paragraph: Paragraph) -> str:
-    """What a paragraph is kept together with in folds and in the bootstrap: its group, document, or itself."""
-    return str(paragraph.meta.get("group") or paragraph.meta.get("doc") or paragraph.id)
+def unit(paragraph: Paragraph, column: str | None = None) -> str:
+    """What a paragraph is kept together with in folds, in the bootstrap and in guarantees: the value of `column`.
+
+    Left out, it is the column that a sample of whole documents was drawn by ("drawn_by" names it), else "group", "doc"
+    or "document"; without a value there a paragraph stands for itself.
+    """
+    own = column or paragraph.meta.get("drawn_by")
+    values = (paragraph.meta.get(name) for name in ([own] if own else DOCUMENTS))
+    return next((str(value) for value in values if value not in (None, "")), paragraph.id)
 
 
 def theme_matrix(paragraphs: Sequence[Paragraph], themes: Sequence[str]) -> npt.NDArray[np.bool_]:

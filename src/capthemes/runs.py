@@ -26,6 +26,7 @@ BEGUN, FINISHED, GATHERED = "begun", "finished", "gathered"  # the last: into on
 STATE = ".run"
 MANIFEST = "run.json"
 PARTS = ("parquet", "jsonl")
+ADDED = ("read", "stratum", "weight", "drawn_by")  # to rows that a person labels, by that person or by a sample
 BOUND = {  # key of run.json -> what a refusal calls it
     "format": "the format of run.json",
     "capthemes": "the version of capthemes",
@@ -47,6 +48,11 @@ class RunFolder:
 
     path: Path
     parts: str = "parquet"
+
+    @classmethod
+    def beside(cls, output: Path, parts: str = "parquet") -> "RunFolder":
+        """The hidden folder in which the run is that a single file is made of."""
+        return cls(output.parent / f".{output.name}{STATE}", parts)
 
     @property
     def state(self) -> Path:
@@ -230,6 +236,11 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def rejects_file(output: Path) -> Path:
+    """The file of what could not be read for an output."""
+    return output.with_name(f"{output.name}.rejects.jsonl")
+
+
 @contextmanager
 def _lock(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[None]:
     """A lock that ends with its process, however that ends. Windows has none: there nobody is kept out."""
@@ -289,6 +300,24 @@ class Run:
                 yield from file.iter_batches(GROUP, columns=None if columns is None else list(columns))
 
 
+def document_names(batch: "pyarrow.RecordBatch", column: str) -> "pyarrow.Array":
+    """What each row of a run is from, as strings; a row without a value is a document of its own, named by its id.
+
+    Raises InputError for a column of lists or objects.
+    """
+    import pyarrow
+    import pyarrow.compute as compute
+
+    try:
+        names = batch[column].cast(pyarrow.string())
+    except pyarrow.ArrowException:
+        raise InputError(
+            f"column {column!r} is of type {batch[column].type}, which names no documents; give one of strings"
+        ) from None
+    ids = compute.binary_join_element_wise("paragraph", batch["id"].cast(pyarrow.string()), " ")
+    return compute.if_else(compute.fill_null(compute.equal(names, ""), True), ids, names)
+
+
 def open_run(path: str | Path) -> Run:
     """Open a finished run's folder, or one labelled parquet file.
 
@@ -300,6 +329,10 @@ def open_run(path: str | Path) -> Run:
     path = Path(path)
     about = RunFolder(path).about() if path.is_dir() else {}
     files = tuple(sorted(path.glob("part-*.parquet"))) if path.is_dir() else (path,)
+    if (path.is_file() and not _is_parquet(path)) or (not files and any(path.glob("part-*.jsonl"))):
+        raise InputError(
+            f"{path} is not parquet, which a run is read from; label its input with -o NAME.parquet, or into a folder"
+        )
     if not files or not files[0].is_file():
         raise InputError(
             f"{path}: neither a run's folder of parquet parts nor a labelled parquet file; label one first"
@@ -313,6 +346,11 @@ def open_run(path: str | Path) -> Run:
     except (KeyError, StopIteration, pyarrow.ArrowException) as error:
         raise InputError(f"{files[0]}: not labelled by capthemes ({error!r}); label its input first") from None
     return Run(files, about, str(model), *(tuple(known[name]) for name in ("themes", "stances", "voices")))
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
 
 
 def _models(files: Sequence[Path]) -> Iterator[str]:

@@ -13,8 +13,9 @@ from capthemes.annotations import paragraphs
 from capthemes.codebook import Codebook
 from capthemes.errors import InputError
 from capthemes.intervals import ENOUGH, LEVEL, wilson
-from capthemes.records import Array, Paragraph
-from capthemes.runs import Run
+from capthemes.reading import apart
+from capthemes.records import Array, Paragraph, unit
+from capthemes.runs import ADDED, Run, document_names
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,6 +24,7 @@ EDGES = (0.05, 0.2, 0.5)  # of probability, between strata
 LEAST = 10  # labels in each stratum
 LEAST_SPREAD = 0.1  # of the truth in a stratum: where a model is sure it may be wrong
 ANY = "any"
+ANSWERS = ("labels", "probabilities", "model", "schema")  # of the model: they would lead the hand
 Ints = npt.NDArray[np.intp]
 Item = TypeVar("Item")
 
@@ -88,11 +90,12 @@ def draw(
 
     Drawn from strata of the highest predicted probability, or of that of `theme`: more where paragraphs are many and
     the model unsure. Each row has the run's columns but its answers, the stratum, the weight (how many paragraphs of
-    the run it stands for) and labels null. `documents`, the column that says what a paragraph is from, draws whole
-    documents instead, each as likely as another, until there are `n` paragraphs: what shares of documents need.
+    the run it stands for) and labels null; a column of the run that has a name of ADDED is input_NAME there.
+    `documents`, the column that says what a paragraph is from, draws whole documents instead, each as likely as
+    another, until there are `n` paragraphs: what shares of documents need. Their rows name it under "drawn_by".
 
-    Raises InputError for an `n` that the run cannot give, for a theme or column that it does not have, and for a drawn
-    id that stands twice in the run.
+    Raises InputError for an `n` that the run cannot give, for a theme or column that it does not have or that cannot
+    be drawn by, and for a drawn id that stands twice in the run.
     """
     rng = np.random.default_rng(seed)
     if n < 1:
@@ -101,17 +104,20 @@ def draw(
         raise InputError(f"no theme {theme!r} in the run; it has: {', '.join(run.themes)}")
     if theme is not None and documents is not None:
         raise InputError("a sample is drawn by a theme's probability or by documents; choose one")
+    if documents in ADDED:
+        raise InputError(
+            f"the rows of a sample have a {documents!r} of their own; rename the run's column to draw by it"
+        )
     strata = Strata(theme or ANY)
     codes, spreads = _survey(run, strata)
     if n > len(codes):
         raise InputError(f"the run has {len(codes)} paragraphs, fewer than the {n} asked for; ask for fewer")
     if documents is not None:
-        rows, weight = _whole_documents(run, documents, n, rng)
+        rows, of, weight = _whole_documents(run, documents, n, rng)
         _check_ids(run, rows)
-        drawn = [{**row, "weight": weight, "labels": None} for row in _taken(run, rows)]
-        names = _shuffled(dict.fromkeys(row[documents] for row in drawn), rng)
-        place = {name: order for order, name in enumerate(names)}
-        return sorted(drawn, key=lambda row: place[row[documents]])
+        place = {document: order for order, document in enumerate(_shuffled(dict.fromkeys(of.tolist()), rng))}
+        drawn = [{**row, "drawn_by": documents, "weight": weight, "labels": None} for row in _taken(run, rows)]
+        return [drawn[i] for i in sorted(range(len(drawn)), key=lambda i: place[of[i]])]
     sizes = np.bincount(codes, minlength=len(strata.names))
     counts = allocate(sizes, spreads, n)
     rows = np.concatenate(
@@ -134,6 +140,31 @@ def read_sample(path: Path, codebook: Codebook) -> tuple[list[Paragraph], int]:
     read = paragraphs(path, codebook=codebook, unread=True)
     labelled = [paragraph for paragraph in read if paragraph.labels is not None]
     return labelled, len(read) - len(labelled)
+
+
+def document_column(sample: Sequence[Paragraph], asked: str | None = None) -> str | None:
+    """The column that says what a sample's paragraphs are from: `asked`, else the one that they were drawn by, if any.
+
+    Raises InputError where `asked` takes apart what was drawn together.
+    """
+    drawn = [p for p in sample if p.meta.get("drawn_by")]
+    if asked is None:
+        return str(drawn[0].meta["drawn_by"]) if drawn else None
+    if len({(unit(p), unit(p, asked)) for p in drawn}) > len({unit(p) for p in drawn}):
+        by = drawn[0].meta["drawn_by"]
+        raise InputError(f"the sample was drawn by {by!r}, which {asked!r} takes apart; leave {asked!r} out")
+    return asked
+
+
+def each_alone(run: Run, document: str) -> str | None:
+    """A line that says so where every paragraph is a document of its own, but the input had a column "document"."""
+    import pyarrow.parquet
+
+    if document != "document" or "input_document" not in pyarrow.parquet.read_schema(run.files[0]).names:
+        return None
+    if not all(batch["id"].equals(batch["document"]) for batch in run.batches(["id", "document"])):
+        return None
+    return "each paragraph counts as its own document; is input_document what it is from? --document input_document"
 
 
 def allocate(sizes: Ints, spreads: Array, n: int) -> Ints:
@@ -201,19 +232,19 @@ def _survey(run: Run, strata: Strata) -> tuple[Ints, Array]:
     return np.concatenate(codes or [np.zeros(0, dtype=np.intp)]), np.sqrt(variance / np.maximum(sizes, 1))
 
 
-def _whole_documents(run: Run, column: str, n: int, rng: np.random.Generator) -> tuple[Ints, float]:
-    """The rows of documents drawn until there are `n` paragraphs, and how many documents each stands for."""
+def _whole_documents(run: Run, column: str, n: int, rng: np.random.Generator) -> tuple[Ints, Ints, float]:
+    """The rows of documents drawn until there are `n` paragraphs, the document of each row, and how many documents of
+    the run one stands for."""
     import pyarrow
 
-    batches = list(run.batches([column]))
-    if any(column not in batch.schema.names for batch in batches):
-        raise InputError(f"the run has no column {column!r} that says what a paragraph is from; name one it has")
-    names = pyarrow.chunked_array([batch[column] for batch in batches]).combine_chunks()
-    codes = np.asarray(names.dictionary_encode(null_encoding="encode").indices, dtype=np.intp)
+    batches = run.batches(list(dict.fromkeys(["id", column])))
+    names = pyarrow.chunked_array([document_names(batch, column) for batch in batches]).combine_chunks()
+    codes = np.asarray(names.dictionary_encode().indices, dtype=np.intp)
     sizes = np.bincount(codes)
     order = rng.permutation(len(sizes))
     chosen = order[: int(np.searchsorted(np.cumsum(sizes[order]), n)) + 1]
-    return np.flatnonzero(np.isin(codes, chosen)), round(len(sizes) / len(chosen), 4)
+    rows = np.flatnonzero(np.isin(codes, chosen))
+    return rows, codes[rows], round(len(sizes) / len(chosen), 4)
 
 
 def _check_ids(run: Run, rows: Ints) -> None:
@@ -233,14 +264,13 @@ def _check_ids(run: Run, rows: Ints) -> None:
 
 
 def _taken(run: Run, rows: Ints) -> Iterator[dict[str, Any]]:
-    """Some rows of a run, in order, without what the model said of them: it would lead the hand."""
+    """Some rows of a run, in order, without what the model said of them, and with room for what a sample adds."""
     start = 0
     for batch in run.batches():
         inside = rows[(rows >= start) & (rows < start + len(batch))] - start
-        kept = batch.drop_columns(
-            [name for name in ("labels", "probabilities", "model", "schema") if name in batch.schema.names]
-        )
-        yield from kept.take(inside).to_pylist()
+        kept = batch.drop_columns([name for name in ANSWERS if name in batch.schema.names])
+        names = apart(kept.schema.names, ADDED)
+        yield from ({fresh: row[name] for name, fresh in names.items()} for row in kept.take(inside).to_pylist())
         start += len(batch)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from capthemes.errors import InputError
 from capthemes.records import Array, Paragraph
-from capthemes.runs import Run
+from capthemes.runs import Run, document_names
 from capthemes.sampling import Strata, matrix
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Counter:
         numbers, count = self.layout.rows(batch), len(self.layout.themes)
         group = np.zeros(len(batch), dtype=np.intp) if by is None else _codes(batch[by], self.groups)
         stratum = np.zeros_like(group) if strata is None else strata.assign(numbers[:, :count], self.layout.themes)
-        documents = _codes(batch[document], self.document_codes)
+        documents = _codes(document_names(batch, document), self.document_codes)
         self._count(numbers, group, stratum)
         self._count_documents(numbers, group, documents)
         places = _places(batch["id"], self.wanted)

@@ -15,6 +15,7 @@ def add(commands: Commands) -> None:
     add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set, that the model was not trained on")
     add("-m", "--model", default=None, help="a bundled model's name or a model's folder (default: fast)")
     add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
+    add("--document", metavar="COLUMN", help="what a paragraph is from (default: what sample --documents drew by)")
     add("--recall", type=float, default=0.9, help="of which to show where it will hold (default: 0.9)")
     add("-o", "--output", required=True, type=Path, metavar="FOLDER", help="the new model's folder")
     add_trusted(calibrate)
@@ -32,7 +33,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     data, left_out = gather([options.data], options.texts, model.codebook)
     for line in left_out:
         sys.stderr.write(f"capthemes: {line}\n")
-    fitted = model.calibrated(data[options.data], options.output.resolve().name)
+    fitted = model.calibrated(data[options.data], options.output.resolve().name, options.document)
     held_out = fitted.held_out
     bounds = held_out.guarantee(fitted.decision, options.recall, None).bounds if held_out else ()
     fitted.save(options.output)

@@ -29,7 +29,8 @@ def add(commands: Commands) -> None:
         metavar="JSONL",
         help="the sample of capthemes sample, labelled by hand, in part at least",
     )
-    add("--document", default="document", metavar="COLUMN", help="what a paragraph is from (default: document)")
+    of = "what a paragraph is from (default: what the sample was drawn by, else document)"
+    add("--document", metavar="COLUMN", help=of)
     add("--measure", choices=MEASURES, default="paragraphs", help="what to show (default: paragraphs)")
     add("--codebook", type=Path, help="the run's codebook, where it is not the built-in one")
     add("-o", "--output", type=Path, metavar="CSV", help="write all estimates of all measures")
@@ -41,12 +42,12 @@ def _prevalence(options: argparse.Namespace) -> None:
 
     Intervals are of 95% and hold for the corpus as it stands; without a sample there are none. The powered one is of
     kind ppi where predictions have a part in it, else of kind wilson, of the hand labels alone: then it says about how
-    many more labels change that, ? where that cannot be told yet.
+    many more labels change that, ? where that cannot be told yet. Of a balance it does not say so.
     """
     from capthemes.codebook import Codebook
     from capthemes.prevalence import estimate
     from capthemes.runs import open_run
-    from capthemes.sampling import read_sample
+    from capthemes.sampling import document_column, each_alone, read_sample
 
     if options.output:
         check_new(options.output)
@@ -60,6 +61,8 @@ def _prevalence(options: argparse.Namespace) -> None:
     for note in dict.fromkeys(e.note for e in found.estimates if e.measure == options.measure and e.group is None):
         if note and not note.startswith("of hand labels"):
             console.print(note, highlight=False, markup=False)
+    if alone := each_alone(run, document_column(sample, options.document) or "document"):
+        console.print(alone, highlight=False, markup=False, soft_wrap=True)
     if options.output:
         _write(found, options.output)
         console.print(f"wrote {options.output}", highlight=False, markup=False, soft_wrap=True)

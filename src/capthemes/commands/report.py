@@ -13,8 +13,8 @@ def add(commands: Commands) -> None:
     add("-o", "--output", required=True, type=Path, metavar="OUT", help="the page, .html")
     by = "columns to break shares down by: years or dates become trends, any other a table"
     add("--by", nargs="+", default=[], metavar="COLUMN", help=by)
-    document = "whose values are drawn together in intervals (default: document)"
-    add("--document", default="document", metavar="COLUMN", help=document)
+    document = "whose values are drawn together in intervals (default: what the sample was drawn by, else document)"
+    add("--document", metavar="COLUMN", help=document)
     add("-m", "--model", default=None, help="the model that labelled the run, where it is not a bundled one")
     sample = "the sample of capthemes sample, labelled by hand: estimates beside the counted shares"
     add("--sample", type=Path, metavar="JSONL", help=sample)

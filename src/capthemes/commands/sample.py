@@ -26,7 +26,7 @@ def _sample(options: argparse.Namespace) -> None:
     """Draw paragraphs to label by hand, by strata of predicted probability and in random order, with their weights."""
     from capthemes.errors import InputError
     from capthemes.runs import open_run
-    from capthemes.sampling import draw, power
+    from capthemes.sampling import draw, each_alone, power
     from capthemes.store import write_text
 
     console, run = open_console(), open_run(options.run_path)
@@ -53,6 +53,8 @@ def _sample(options: argparse.Namespace) -> None:
         )
         write_text(options.output, "".join(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in rows))
         console.print(f"wrote {options.output}, {len(rows):,} paragraphs to label", highlight=False, soft_wrap=True)
+        if options.documents and (alone := each_alone(run, options.document)):
+            console.print(alone, highlight=False, markup=False, soft_wrap=True)
 
 
 def _plain(value: Any) -> str:

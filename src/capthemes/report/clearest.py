@@ -8,7 +8,7 @@ import numpy as np
 
 from capthemes.records import Label, Span
 from capthemes.report.rows import NONE, Rows
-from capthemes.runs import Run
+from capthemes.runs import Run, document_names
 from capthemes.text import script
 
 if TYPE_CHECKING:
@@ -44,17 +44,18 @@ def clearest(
     """
     cells = list(_candidates(rows))
     wanted = np.unique(np.array([rows.row_of[label] for _, _, labels in cells for label in labels], dtype=np.intp))
-    found = dict(_fetched(run, wanted, [document, *(column.name for column in rows.columns)]))
+    fetched = _fetched(run, wanted, document, [column.name for column in rows.columns])
+    found = {number: (row, source) for number, row, source in fetched}
     shown: dict[str, dict[str | None, list[Example]]] = {}
     for theme, stance, labels in cells:
         seen: set[str] = set()
         kept = shown.setdefault(rows.themes[theme], {}).setdefault(_named(rows.stances, stance), [])
         for place in labels:
-            row = found[int(rows.row_of[place])]
-            if len(kept) == EACH or {row["text"], str(row[document])} & seen:
+            row, source = found[int(rows.row_of[place])]
+            if len(kept) == EACH or {row["text"], source} & seen:
                 continue
-            seen |= {row["text"], str(row[document])}
-            kept.append(_example(rows, int(place), row, document, explain))
+            seen |= {row["text"], source}
+            kept.append(_example(rows, int(place), row, document, source, explain))
     return shown
 
 
@@ -67,19 +68,27 @@ def _candidates(rows: Rows) -> Iterator[tuple[int, int, np.ndarray]]:
                 yield theme, stance, labels[np.argsort(-rows.probability[labels], kind="stable")[:TRIED]]
 
 
-def _fetched(run: Run, wanted: np.ndarray, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows at these places of the run, a second time through it."""
+def _fetched(
+    run: Run, wanted: np.ndarray, document: str, columns: Sequence[str]
+) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """The rows at these places of the run, a second time through it, each with its document."""
     import pyarrow
 
     start = 0
-    for batch in run.batches(list(dict.fromkeys(["id", "text", "lang", *columns]))):
+    for batch in run.batches(list(dict.fromkeys(["id", "text", "lang", document, *columns]))):
         inside = wanted[(wanted >= start) & (wanted < start + batch.num_rows)]
-        yield from zip(inside.tolist(), batch.take(pyarrow.array(inside - start)).to_pylist(), strict=True)
+        taken = batch.take(pyarrow.array(inside - start))
+        yield from zip(inside.tolist(), taken.to_pylist(), document_names(taken, document).to_pylist(), strict=True)
         start += batch.num_rows
 
 
 def _example(
-    rows: Rows, place: int, row: Mapping[str, Any], document: str, explain: Callable[[str], Sequence[Label]] | None
+    rows: Rows,
+    place: int,
+    row: Mapping[str, Any],
+    document: str,
+    source: str,
+    explain: Callable[[str], Sequence[Label]] | None,
 ) -> Example:
     theme = rows.themes[rows.theme_of[place]]
     labels = explain(row["text"]) if explain is not None else ()
@@ -90,7 +99,7 @@ def _example(
         row["text"],
         script(row["text"]),
         str(row["id"]),
-        str(row[document]),
+        source,
         {c.name: str(row[c.name]) for c in rows.columns if row[c.name] not in (None, "") and c.name != document},
     )
 

@@ -13,6 +13,7 @@ from capthemes.report.clearest import clearest
 from capthemes.report.rows import gather
 from capthemes.report.sections import sections
 from capthemes.runs import Run, open_run
+from capthemes.sampling import document_column, each_alone
 from capthemes.store import write_text
 
 
@@ -21,7 +22,7 @@ def write_report(
     output: str | Path,
     *,
     by: Sequence[str] = (),
-    document: str = "document",
+    document: str | None = None,
     model: Model | str | Path | None = None,
     title: str | None = None,
     sample: Sequence[Paragraph] = (),
@@ -30,9 +31,10 @@ def write_report(
     """Write the report of a labelled run as one HTML page; the answer says in plain sentences what it lacks.
 
     `by` are columns of the run: years or dates become trends, any other a table. `document` is the column whose
-    values are drawn together in intervals. `model` marks evidence and tells how well it reads; left out, it is the
-    bundled model that labelled the run, if it still is the same. `sample` are hand-labelled paragraphs that
-    `capthemes sample` drew from the run: by them estimates stand beside the counted shares.
+    values are drawn together in intervals; left out, it is the one that the sample was drawn by, else "document".
+    `model` marks evidence and tells how well it reads; left out, it is the bundled model that labelled the run, if it
+    still is the same. `sample` are hand-labelled paragraphs that `capthemes sample` drew from the run: by them
+    estimates stand beside the counted shares.
 
     Raises InputError for a run that cannot be read, a column it does not have, an output that exists unless
     `overwrite`, or where jinja2 is missing; ModelError for a model that did not label the run.
@@ -44,8 +46,10 @@ def write_report(
         raise InputError(f"no folder {output.parent} to write {output.name} into; make it first")
     render = renderer()
     opened = open_run(run)
+    document = document_column(sample, document) or "document"
     rows = gather(opened, by, document)
     reader, lacks = _model(opened, model)
+    lacks += [alone] if (alone := each_alone(opened, document)) else []
     examples = clearest(opened, rows, document, reader.explain if reader is not None else None)
     found = estimate(opened, sample=sample, document=document) if sample else None
     best = [found.best(theme) for theme in opened.themes] if found else []

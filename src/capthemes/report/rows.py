@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capthemes.errors import InputError
-from capthemes.runs import Run
+from capthemes.runs import Run, document_names
 
 if TYPE_CHECKING:
     import pyarrow
@@ -74,12 +74,14 @@ def gather(run: Run, by: Sequence[str] = (), document: str = "document") -> Rows
     values: list[dict[str | None, int]] = [{} for _ in by]
     codes: list[list[int]] = [[] for _ in by]
     size = 0
-    for batch in run.batches(_columns(run, [document, *by])):
+    for batch in run.batches(_columns(run, ["id", document, *by])):
         languages.update(batch.column("lang").to_pylist())
         for place, name in enumerate(by):
             codes[place] += (values[place].setdefault(v, len(values[place])) for v in _texts(batch.column(name)))
         lengths = pyarrow.compute.utf8_length(batch.column("text")).to_numpy(zero_copy_only=False)
-        collected.append((_hashes(batch.column(document)), lengths, *_flat(batch.column("labels"), positions, size)))
+        collected.append(
+            (_hashes(document_names(batch, document)), lengths, *_flat(batch.column("labels"), positions, size))
+        )
         size += batch.num_rows
     hashes, lengths, row_of, theme_of, stance_of, voice_of, probability = map(
         np.concatenate, zip(*collected, strict=True)

@@ -16,7 +16,7 @@ from capthemes.report.charts import top_of
 from capthemes.report.clearest import Example
 from capthemes.report.rows import NONE, Column, Rows
 from capthemes.report.shares import FEW, Counted, Interval, counted
-from capthemes.runs import Run
+from capthemes.runs import Run, RunFolder, rejects_file
 from capthemes.store import fingerprint_bytes, fingerprint_file
 
 SHOWN = 8  # values of a column that is not time; the rest are told of
@@ -99,7 +99,7 @@ def sections(
         "examples": examples,
         "examples_marked": any(e.label.evidence for of in examples.values() for found in of.values() for e in found),
         "scores": scores,
-        "rejects": _rejects(run),
+        "rejects": _rejects(run, path),
         "fewest": FEWEST,
         "few_documents": FEW,
         "supported": SUPPORTED,
@@ -199,7 +199,15 @@ def _signature(run: Run, rows: Rows, path: Path, sample: Sequence[Paragraph]) ->
     return f"{run_part}{own}|capthemes:{version('capthemes')}"
 
 
-def _rejects(run: Run) -> int | None:
-    """How many rows of the input could not be read; None where the run keeps no account of them."""
-    summary = run.about.get("summary")
-    return sum(summary["rejected"].values()) if summary else None
+def _rejects(run: Run, path: Path) -> int | None:
+    """How many rows of the input could not be read; None where nothing tells.
+
+    Of a single file those are told that lie beside it, unless another run into it has begun and may have written them.
+    """
+    if summary := run.about.get("summary"):
+        return int(sum(summary["rejected"].values()))
+    beside = rejects_file(path)
+    if not beside.is_file() or RunFolder.beside(path).about():
+        return None
+    with beside.open("rb") as file:
+        return sum(1 for _ in file)
