@@ -91,6 +91,23 @@ def test_agreement_has_alphas_and_who_differs_on_what(round_of_two, capsys):
     assert "no paragraph has been labelled by two of 1 annotators" in capsys.readouterr().err
 
 
+def test_a_round_in_which_one_was_not_asked_for_a_theme(here, capsys):
+    given = {"ann": ([], {"read": ["involution"]}), "bob": ([{"theme": "overcapacity"}], {})}
+    for name, (labels, read) in given.items():
+        rows = [{"id": f"p{i}", "text": f"text {i}", "labels": labels, **read} for i in range(6)]
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert main(["agreement", "ann.jsonl", "bob.jsonl"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"overcapacity +6 +-\n", shown)
+    assert "who differs" not in shown
+    assert main(["adjudicate", "ann.jsonl", "bob.jsonl", "-o", "disputes.csv"]) == 0
+    assert "0 disputes in 0 of 6 paragraphs" in capsys.readouterr().out
+    assert main(["adjudicate", "ann.jsonl", "bob.jsonl", "--decisions", "disputes.csv", "-o", "gold.jsonl"]) == 0
+    assert {(p.labels, p.meta.get("read")) for p in annotations.paragraphs("gold.jsonl")} == {
+        ((Label("overcapacity"),), None)
+    }
+
+
 def test_disputes_are_decided_and_read_back(round_of_two, capsys):
     assert main(["adjudicate", *round_of_two, "-o", "disputes.jsonl"]) == 0
     assert "2 disputes in 2 of 8 paragraphs" in capsys.readouterr().out

@@ -182,7 +182,7 @@ def _read(path: Path, codebook: Codebook | None = None, unread: bool = False) ->
             raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
         labels = None if waits else read_labels(row["labels"], codebook, where)
         meta = read_for | {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
-        _check_read(meta.get("read"), labels or (), codebook, where)
+        check_read(meta.get("read"), labels or (), codebook, where)
         yield Paragraph(str(number if row.get("id") is None else row["id"]), text, labels, meta)
 
 
@@ -230,7 +230,8 @@ def read_labels(values: Sequence[Any], codebook: Codebook, where: str) -> tuple[
     return labels
 
 
-def _check_read(read: Any, labels: Sequence[Label], codebook: Codebook, where: str) -> None:
+def check_read(read: Any, labels: Sequence[Label], codebook: Codebook, where: str) -> None:
+    """Raise AnnotationError, with `where`, if `read` lists no themes of the codebook or leaves a label's out."""
     if read is None:
         return
     if not isinstance(read, list) or any(theme not in codebook.names for theme in read):
