@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from capthemes import annotations, formats, rounds
+from capthemes import Decision, Model, annotations, formats, rounds
 from capthemes.cli import main
 from capthemes.codebook import Codebook
 from capthemes.commands import exchange, queue
+from capthemes.families import family_class
 from capthemes.queue import STRATEGIES
 from capthemes.records import Label
 from capthemes.rounds import Record
@@ -61,6 +62,21 @@ def test_a_labelled_corpus_is_exported_without_a_queue(here):
     assert Path("run.parquet.csv").read_text(encoding="utf-8-sig").count("overcapacity") == 8
     found = rounds.read(["run.jsonl"], CODEBOOK)
     assert [(dict(r.annotators), r.model) for r in found] == [({}, found[0].model)] * 8
+
+
+def test_a_run_is_exported_by_its_own_codebook_only(here, land_paragraphs, land_codebook, capsys):
+    book = Codebook.load(land_codebook)
+    family = family_class("keywords").fit(land_paragraphs, book, 0)
+    Model("land", "keywords", family, Decision.plain(book.names), book).save(here / "land")
+    assert main(["label", "in.jsonl", "-m", "land", "-o", "land.parquet"]) == 0
+    export = ["export", "land.parquet", "-f", "labelstudio", "-o", "tasks.json", "--setup", "project"]
+    assert main(export) == 1
+    assert re.search(
+        r"no theme 'industrial_land'; give the codebook of land@.* \(--codebook\)", capsys.readouterr().err
+    )
+    assert not Path("tasks.json").exists()
+    assert main([*export, "--codebook", "land/codebook.md"]) == 0
+    assert "farmland" in Path("project/interface.xml").read_text(encoding="utf-8")
 
 
 @pytest.fixture

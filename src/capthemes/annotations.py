@@ -244,7 +244,8 @@ def read_label(label: Any, codebook: Codebook, where: str) -> Label:
     """A label of an object with theme, stance, voice; AnnotationError, with `where`, if it is not the codebook's."""
     if not isinstance(label, Mapping) or label.get("theme") not in codebook.names:
         raise AnnotationError(
-            f"{where}: label {label!r} has no theme of the codebook; it has: {', '.join(codebook.names)}"
+            f"{where}: label {label!r} has no theme of the codebook, which has: {', '.join(codebook.names)}; "
+            "mend it, or give the codebook that it was labelled by (--codebook)"
         )
     for part, values in (("stance", codebook.stances), ("voice", codebook.voices)):
         if label.get(part) is not None and not (isinstance(label[part], str) and label[part] in values):
