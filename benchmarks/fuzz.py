@@ -2,8 +2,8 @@
 
 A worker reads case after case with its address space held to what it had before plus three times the size of the
 input plus 64 MB; a case that ends otherwise than in an answer or an error of capthemes, or not within ten seconds, is
-a finding. Half of the mutated models have their manifest sealed anew, so that the readers behind it are reached. Case
-`i` of a seed is the same on every machine.
+a finding. Three quarters of the mutated models have their manifest sealed anew, so that the readers behind it are
+reached. Case `i` of a seed is the same on every machine.
 """
 
 import gzip

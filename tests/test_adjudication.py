@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from capthemes import annotations, rounds
 from capthemes.adjudication import disputes, read_decisions, settle, write
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError, InputError
@@ -55,6 +56,27 @@ def test_decisions_are_read_back_into_one_labelled_set(tmp_path, ending):
         "split": (Label("overcapacity", "critical", "author", evidence=(Span(0, 1, 1.0),)), SHARED),
     }
     assert settled.records[-1].meta == {"doc": "d"}
+
+
+def test_what_an_annotator_has_not_read_for_is_not_disputed_and_what_anyone_has_is_settled(tmp_path):
+    bob = (Label("overcapacity"), Label("soe_reform"))
+    partial = {"ann": ["involution"], "carl": ["involution", "overcapacity"]}
+    full = Record("full", "x", {"ann": (), "bob": bob, "carl": ()}, read=partial)
+    apart = Record("apart", "x", {"ann": (Label("involution"),), "carl": ()}, read=partial)
+    same = Record("same", "x", {"ann": (), "dan": ()}, meta={"read": ["involution"], "doc": "d"})
+    assert [(x.id, x.theme, set(x.answers)) for x in disputes([full, apart, same], CODEBOOK)] == [
+        ("full", "overcapacity", {"bob", "carl"}),
+        ("apart", "involution", {"ann", "carl"}),
+    ]
+    decisions = {("full", "overcapacity"): Label("overcapacity"), ("apart", "involution"): None}
+    settled = settle([full, apart, same], decisions, CODEBOOK)
+    rounds.write(settled.records, tmp_path / "gold.jsonl")
+    gold = {p.id: (p.labels, p.meta.get("read")) for p in annotations.paragraphs(tmp_path / "gold.jsonl")}
+    assert gold == {
+        "full": (bob, None),
+        "apart": ((), ["involution", "overcapacity"]),
+        "same": ((), ["involution"]),
+    }
 
 
 def test_decisions_that_do_not_fit_are_told_with_their_line(tmp_path):

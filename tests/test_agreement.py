@@ -68,6 +68,24 @@ def test_differences_say_who_gave_what():
     ]
 
 
+def test_a_theme_that_one_has_not_read_for_is_no_disagreement():
+    codebook = Codebook.load()
+    ids = ["a", "b", "c", "d"]
+    ann = {id: [Label("involution")] if id == "a" else [] for id in ids}
+    bob = {id: [Label("overcapacity"), *ann[id]] for id in ids}
+    carl = {id: [Label("overcapacity")] if id == "a" else [] for id in ids}
+    readings = {"ann": {id: ["involution"] for id in ids}, "bob": {}, "carl": {id: ["overcapacity"] for id in ids}}
+    found = agreement([ann, bob], codebook, {}, readings=[readings["ann"], readings["bob"]])
+    assert np.isnan(found.themes["overcapacity"].value)
+    assert (found.themes["involution"].value, found.theme.value, found.confusions["theme"]) == (1, 1, {})
+    assert agreement([ann, bob], codebook, {}).themes["overcapacity"].value < 0
+    three = agreement([ann, bob, carl], codebook, {}, readings=list(readings.values()))
+    assert three.themes["overcapacity"] == agreement([bob, carl], codebook, {}).themes["overcapacity"]
+    assert list(differences({"ann": ann, "bob": bob}, readings)) == []
+    told = list(differences({"ann": ann, "bob": bob, "carl": carl}, readings))
+    assert {(x.one, x.other, x.theme) for x in told} == {("bob", "carl", "overcapacity")}
+
+
 def test_nothing_to_agree_on():
     codebook = Codebook.load()
     assert np.isnan(agreement([{"a": [Label("soe_reform")]}] * 2, codebook, {}).stance.value)

@@ -2,9 +2,12 @@
 
 import re
 import shlex
+import tomllib
 
 import pytest
 from benchmarks import models, speed_sheet
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from capthemes.cli import main, parser
 from conftest import ROOT
@@ -55,6 +58,31 @@ def test_links_between_files_lead_somewhere(path):
     text = (ROOT / path).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert ((ROOT / path).parent / target).exists(), target
+
+
+def test_the_lock_has_a_version_of_all_that_the_tests_need():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    versions = dict(re.findall(r"(?m)^([a-z0-9-]+)==(.+)$", lock))
+    for need in needed("test", "dev"):
+        name = canonicalize_name(need.name)
+        assert name in versions, name
+        assert need.specifier.contains(versions[name]), name
+
+
+def needed(*extras: str) -> list[Requirement]:
+    """What the package and these extras require, those that an extra takes in among them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found, waiting, seen = [Requirement(line) for line in project["dependencies"]], list(extras), set()
+    while waiting:
+        if (extra := waiting.pop()) in seen:
+            continue
+        seen.add(extra)
+        for need in map(Requirement, project["optional-dependencies"][extra]):
+            if need.name == "capthemes":
+                waiting += need.extras
+            else:
+                found.append(need)
+    return found
 
 
 def test_the_changelog_has_the_version():

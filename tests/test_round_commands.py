@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from capthemes import annotations, formats, rounds
+from capthemes import Decision, Model, annotations, formats, rounds
 from capthemes.cli import main
 from capthemes.codebook import Codebook
 from capthemes.commands import exchange, queue
+from capthemes.families import family_class
 from capthemes.queue import STRATEGIES
 from capthemes.records import Label
 from capthemes.rounds import Record
@@ -63,6 +64,21 @@ def test_a_labelled_corpus_is_exported_without_a_queue(here):
     assert [(dict(r.annotators), r.model) for r in found] == [({}, found[0].model)] * 8
 
 
+def test_a_run_is_exported_by_its_own_codebook_only(here, land_paragraphs, land_codebook, capsys):
+    book = Codebook.load(land_codebook)
+    family = family_class("keywords").fit(land_paragraphs, book, 0)
+    Model("land", "keywords", family, Decision.plain(book.names), book).save(here / "land")
+    assert main(["label", "in.jsonl", "-m", "land", "-o", "land.parquet"]) == 0
+    export = ["export", "land.parquet", "-f", "labelstudio", "-o", "tasks.json", "--setup", "project"]
+    assert main(export) == 1
+    assert re.search(
+        r"no theme 'industrial_land'; give the codebook of land@.* \(--codebook\)", capsys.readouterr().err
+    )
+    assert not Path("tasks.json").exists()
+    assert main([*export, "--codebook", "land/codebook.md"]) == 0
+    assert "farmland" in Path("project/interface.xml").read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def round_of_two(here) -> list[str]:
     critical, mixed = Label("overcapacity", "critical", "author"), Label("overcapacity", "mixed", "author")
@@ -89,6 +105,23 @@ def test_agreement_has_alphas_and_who_differs_on_what(round_of_two, capsys):
     assert re.search(r"theme +ann: - +bob: involution +1", shown)
     assert main(["agreement", "ann.jsonl"]) == 1
     assert "no paragraph has been labelled by two of 1 annotators" in capsys.readouterr().err
+
+
+def test_a_round_in_which_one_was_not_asked_for_a_theme(here, capsys):
+    given = {"ann": ([], {"read": ["involution"]}), "bob": ([{"theme": "overcapacity"}], {})}
+    for name, (labels, read) in given.items():
+        rows = [{"id": f"p{i}", "text": f"text {i}", "labels": labels, **read} for i in range(6)]
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert main(["agreement", "ann.jsonl", "bob.jsonl"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"overcapacity +6 +-\n", shown)
+    assert "who differs" not in shown
+    assert main(["adjudicate", "ann.jsonl", "bob.jsonl", "-o", "disputes.csv"]) == 0
+    assert "0 disputes in 0 of 6 paragraphs" in capsys.readouterr().out
+    assert main(["adjudicate", "ann.jsonl", "bob.jsonl", "--decisions", "disputes.csv", "-o", "gold.jsonl"]) == 0
+    assert {(p.labels, p.meta.get("read")) for p in annotations.paragraphs("gold.jsonl")} == {
+        ((Label("overcapacity"),), None)
+    }
 
 
 def test_disputes_are_decided_and_read_back(round_of_two, capsys):

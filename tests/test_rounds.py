@@ -75,3 +75,36 @@ def test_tags_name_every_label_of_a_codebook(one_theme):
         assert rounds.tag(rounds.label_of(word, CODEBOOK, "here")) == word
     assert rounds.label_of("involution/-/author", CODEBOOK, "here") == Label("involution", None, "author")
     assert rounds.tags(Codebook.load(one_theme[0])) == ["farmland"]
+
+
+OVERCAPACITY = {"theme": "overcapacity", "stance": None, "voice": None}
+
+
+@pytest.mark.parametrize("order", [["ann.jsonl", "bob.jsonl"], ["bob.jsonl", "ann.jsonl"]])
+def test_each_annotator_keeps_what_he_read_for(tmp_path, order):
+    lines(tmp_path / "ann.jsonl", {"id": "1", "text": "x", "read": ["involution"], "labels": []})
+    lines(tmp_path / "bob.jsonl", {"id": "1", "text": "x", "labels": [OVERCAPACITY]})
+    (record,) = rounds.read([tmp_path / name for name in order], CODEBOOK)
+    assert (record.read_by("ann"), record.read_by("bob")) == (["involution"], None)
+    assert rounds.readings([record]) == {"ann": {"1": ["involution"]}, "bob": {}}
+    rounds.write([record], tmp_path / "both.jsonl")
+    assert rounds.read([tmp_path / "both.jsonl"], CODEBOOK) == [record]
+    read = {p.meta["annotator"]: p.meta.get("read") for p in annotations.paragraphs(tmp_path / "both.jsonl")}
+    assert read == {"ann": ["involution"], "bob": None}
+
+
+def test_what_all_have_read_for_is_the_paragraphs():
+    one, other = (Record("1", "x", {name: ()}, meta={"read": ["involution"]}) for name in ("ann", "bob"))
+    waiting, full = Record("1", "x", meta={"read": ["soe_reform"], "year": 2020}), Record("1", "x", {"carl": ()})
+    (both,) = rounds.merge([one, waiting, other])
+    assert (both.meta, both.read) == ({"read": ["involution"], "year": 2020}, {})
+    (three,) = rounds.merge([both, full])
+    assert (three.meta, three.read) == ({"year": 2020}, {"ann": ["involution"], "bob": ["involution"]})
+    assert rounds.merge([waiting, full])[0].read_by("carl") is None
+    assert rounds.merge([waiting, waiting])[0].meta == waiting.meta
+
+
+def test_a_label_that_was_not_read_for_is_told(tmp_path):
+    path = lines(tmp_path / "x.jsonl", {"text": "x", "read": ["involution"], "labels": [OVERCAPACITY]})
+    with pytest.raises(AnnotationError, match=r"x.jsonl:1: has the label 'overcapacity', which 'read' leaves out"):
+        rounds.read([path], CODEBOOK)

@@ -42,7 +42,7 @@ class Settled:
 
 
 def disputes(records: Iterable[Record], codebook: Codebook) -> list[Dispute]:
-    """What the annotators of each record differ on, theme by theme, in the codebook's order."""
+    """What the annotators of each record who read for a theme differ on, theme by theme, in the codebook's order."""
     found = []
     for record in records:
         answers = {theme: _answers(record, theme) for theme in codebook.names}
@@ -94,7 +94,8 @@ def read_decisions(path: Path, codebook: Codebook) -> dict[tuple[str, str], Labe
 def settle(records: Iterable[Record], decisions: Mapping[tuple[str, str], Label | None], codebook: Codebook) -> Settled:
     """One set of labels for every record that somebody read: what all its annotators gave, and what was decided.
 
-    A label keeps the evidence of the annotators who gave it. A record with a dispute that is not decided is left out.
+    A label keeps the evidence of the annotators who gave it, a record the themes that any of them read for. A record
+    with a dispute that is not decided is left out.
     """
     settled, undecided = [], []
     for record in records:
@@ -104,8 +105,17 @@ def settle(records: Iterable[Record], decisions: Mapping[tuple[str, str], Label 
         if labels is None:
             undecided.append(record.id)
         else:
-            settled.append(replace(record, annotators={ANNOTATOR: labels}))
+            settled.append(replace(record, annotators={ANNOTATOR: labels}, meta=_meta(record), read={}))
     return Settled(settled, undecided)
+
+
+def _meta(record: Record) -> dict[str, Any]:
+    """A record's meta with the themes that any annotator read for, without "read" where these are all."""
+    meta = {name: value for name, value in record.meta.items() if name != "read"}
+    read = [record.read_by(name) for name in record.annotators]
+    if any(themes is None for themes in read):
+        return meta
+    return meta | {"read": list(dict.fromkeys(theme for themes in read for theme in themes or ()))}
 
 
 def _settled(
@@ -117,17 +127,18 @@ def _settled(
         given = set(_answers(record, theme).values())
         if len(given) > 1 and (record.id, theme) not in decisions:
             return None
-        label = decisions[record.id, theme] if len(given) > 1 else given.pop()
+        label = decisions[record.id, theme] if len(given) > 1 else next(iter(given), None)
         if label is not None:
             labels.append(_with_evidence(label, record))
     return tuple(labels)
 
 
 def _answers(record: Record, theme: str) -> dict[str, Label | None]:
-    """What each annotator says of a theme: the bare label, or None."""
+    """What each annotator who read for a theme says of it: the bare label, or None."""
     return {
         name: next((Label(x.theme, x.stance, x.voice) for x in labels if x.theme == theme), None)
         for name, labels in record.annotators.items()
+        if (themes := record.read_by(name)) is None or theme in themes
     }
 
 

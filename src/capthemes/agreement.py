@@ -14,6 +14,7 @@ from capthemes.metrics import Score, resamples
 from capthemes.records import Array, Label
 
 Labelling = Mapping[str, Sequence[Label]]  # paragraph id -> labels
+Reading = Mapping[str, Sequence[str]]  # paragraph id -> the themes that it was read for, where these are not all
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,17 @@ class Agreement:
 
 
 def agreement(
-    annotators: Sequence[Labelling], codebook: Codebook, documents: Mapping[str, str], seed: int = 0
+    annotators: Sequence[Labelling],
+    codebook: Codebook,
+    documents: Mapping[str, str],
+    seed: int = 0,
+    readings: Sequence[Reading] = (),
 ) -> Agreement:
     """Agreement of two or more annotators over the paragraphs that at least two of them labelled.
 
     `documents` gives each paragraph's document, the unit of the bootstrap; a paragraph that is missing from it
-    is a document of its own.
+    is a document of its own. `readings` are the annotators', in their order, none where all read for all themes; for
+    a theme that an annotator has not read for, nothing was answered.
 
     Raises AnnotationError where no paragraph has two annotators.
     """
@@ -65,11 +71,13 @@ def agreement(
         raise AnnotationError(
             f"no paragraph has been labelled by two of {len(annotators)} annotators; bring both files"
         )
+    numbers, readings = [str(number) for number in range(len(annotators))], readings or [{}] * len(annotators)
     units = [[{x.theme: x for x in a[id]} for a in annotators if id in a] for id in ids]
+    asked = [[r.get(id, codebook.names) for a, r in zip(annotators, readings, strict=True) if id in a] for id in ids]
     place = np.unique([documents.get(id, id) for id in ids], return_inverse=True)[1]
     weights = resamples(int(place.max(initial=-1)) + 1, seed)[:, place]
     presence = np.stack(
-        [coincidences([[int(name in a) for a in unit] for unit in units], 2) for name in codebook.names], axis=1
+        [coincidences(_presence(units, asked, name), 2) for name in codebook.names], axis=1
     )  # (n, T, 2, 2)
     parts = {}
     for part, values in (("stance", list(codebook.stances)), ("voice", list(codebook.voices))):
@@ -85,15 +93,26 @@ def agreement(
         theme=_interval(presence.sum(axis=1), weights),
         stance=parts["stance"],
         voice=parts["voice"],
-        confusions=_confusions(differences({str(number): a for number, a in enumerate(annotators)})),
+        confusions=_confusions(
+            differences(dict(zip(numbers, annotators, strict=True)), dict(zip(numbers, readings, strict=True)))
+        ),
     )
 
 
-def differences(annotators: Mapping[str, Labelling]) -> Iterator[Difference]:
-    """Who differs from whom on what, paragraph by paragraph, of annotators by name."""
+def differences(
+    annotators: Mapping[str, Labelling], readings: Mapping[str, Reading] | None = None
+) -> Iterator[Difference]:
+    """Who differs from whom on what, paragraph by paragraph, of annotators by name, on the themes that both read for.
+
+    `readings` are the annotators'; who is not in it has read for all themes.
+    """
     for one, other in combinations(annotators, 2):
         for id in sorted(annotators[one].keys() & annotators[other].keys()):
-            first, second = ({label.theme: label for label in annotators[name][id]} for name in (one, other))
+            read = [own[id] for name in (one, other) if id in (own := (readings or {}).get(name, {}))]
+            first, second = (
+                {x.theme: x for x in annotators[name][id] if all(x.theme in themes for themes in read)}
+                for name in (one, other)
+            )
             only, instead = sorted(first.keys() - second.keys()), sorted(second.keys() - first.keys())
             for a in only or ["-"]:
                 for b in instead or ["-"]:
@@ -123,6 +142,16 @@ def alpha(pairs: Array) -> Array:
     observed = total - np.trace(pairs, axis1=-2, axis2=-1)
     expected = (total**2 - (marginal**2).sum(axis=-1)) / np.maximum(total - 1, 1)
     return np.asarray(1 - np.divide(observed, expected, out=np.zeros_like(observed), where=expected > 0))
+
+
+def _presence(
+    units: Sequence[Sequence[Mapping[str, Label]]], asked: Sequence[Sequence[Sequence[str]]], theme: str
+) -> list[list[int]]:
+    """For each paragraph, whether those of its annotators who read it for the theme gave it: 1 or 0."""
+    return [
+        [int(theme in given) for given, themes in zip(unit, read, strict=True) if theme in themes]
+        for unit, read in zip(units, asked, strict=True)
+    ]
 
 
 def _interval(units: Array, weights: Array) -> Score:

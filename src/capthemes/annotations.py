@@ -182,7 +182,7 @@ def _read(path: Path, codebook: Codebook | None = None, unread: bool = False) ->
             raise AnnotationError(f"{where}: a row needs a string 'text' (or a 'sha256') and a list 'labels'")
         labels = None if waits else read_labels(row["labels"], codebook, where)
         meta = read_for | {key: value for key, value in row.items() if key not in ("id", "text", "labels")}
-        _check_read(meta.get("read"), labels or (), codebook, where)
+        check_read(meta.get("read"), labels or (), codebook, where)
         yield Paragraph(str(number if row.get("id") is None else row["id"]), text, labels, meta)
 
 
@@ -230,7 +230,8 @@ def read_labels(values: Sequence[Any], codebook: Codebook, where: str) -> tuple[
     return labels
 
 
-def _check_read(read: Any, labels: Sequence[Label], codebook: Codebook, where: str) -> None:
+def check_read(read: Any, labels: Sequence[Label], codebook: Codebook, where: str) -> None:
+    """Raise AnnotationError, with `where`, if `read` lists no themes of the codebook or leaves a label's out."""
     if read is None:
         return
     if not isinstance(read, list) or any(theme not in codebook.names for theme in read):
@@ -243,7 +244,8 @@ def read_label(label: Any, codebook: Codebook, where: str) -> Label:
     """A label of an object with theme, stance, voice; AnnotationError, with `where`, if it is not the codebook's."""
     if not isinstance(label, Mapping) or label.get("theme") not in codebook.names:
         raise AnnotationError(
-            f"{where}: label {label!r} has no theme of the codebook; it has: {', '.join(codebook.names)}"
+            f"{where}: label {label!r} has no theme of the codebook, which has: {', '.join(codebook.names)}; "
+            "mend it, or give the codebook that it was labelled by (--codebook)"
         )
     for part, values in (("stance", codebook.stances), ("voice", codebook.voices)):
         if label.get(part) is not None and not (isinstance(label[part], str) and label[part] in values):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capthemes.agreement import Labelling
-from capthemes.annotations import read_labels, rows
+from capthemes.annotations import check_read, read_labels, rows
 from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.records import Label
@@ -26,7 +26,8 @@ class Record:
 
     `annotators` has everyone who has read it, by name, with () where no theme was found; a paragraph that is not in
     it has not been read. `suggested` is what `model` predicts, None where there is no suggestion. The spans of an
-    annotator weigh 1.
+    annotator weigh 1. Themes that were read for, where these are not all, are in `meta` under "read" as long as they
+    are the same for all annotators; else `read` has them by name, and who is not in it has read for all.
 
     Raises AnnotationError for a suggestion without a model's name or the reverse, an annotator without a name, or
     meta under one of the names above.
@@ -38,6 +39,7 @@ class Record:
     suggested: tuple[Label, ...] | None = None
     model: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    read: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.suggested is None) != (not self.model):
@@ -46,6 +48,14 @@ class Record:
             raise AnnotationError(f"paragraph {self.id!r}: an annotator has no name; give one")
         if taken := sorted(set(OWN) & self.meta.keys()):
             raise AnnotationError(f"paragraph {self.id!r}: column {taken[0]!r} has a name of ours; rename it")
+
+    def read_by(self, annotator: str) -> Sequence[str] | None:
+        """The themes that an annotator has read the paragraph for; None where these are all."""
+        return self.read.get(annotator, self.meta.get("read"))
+
+    def meta_of(self, annotator: str) -> Mapping[str, Any]:
+        """`meta` as an annotator's own row has it, with what that annotator has read for."""
+        return {**self.meta, "read": self.read[annotator]} if annotator in self.read else self.meta
 
 
 def read(paths: Iterable[str | Path], codebook: Codebook) -> list[Record]:
@@ -64,12 +74,16 @@ def read(paths: Iterable[str | Path], codebook: Codebook) -> list[Record]:
                 raise AnnotationError(f"{where}: 'text' must be a string and 'labels' a list; mend or remove the line")
             if row.get("model") and row.get("suggested") is None and not row.get("annotator"):
                 row["suggested"] = row.pop("labels", None)
-            annotator, labels = str(row.get("annotator") or path.stem), row.get("labels")
+            annotators = {}
+            if row.get("labels") is not None:
+                labels = read_labels(row["labels"], codebook, where)
+                check_read(row.get("read"), labels, codebook, where)
+                annotators = {str(row.get("annotator") or path.stem): labels}
             found.append(
                 Record(
                     id=str(number if row.get("id") is None else row["id"]),
                     text=row.get("text", ""),
-                    annotators={} if labels is None else {annotator: read_labels(labels, codebook, where)},
+                    annotators=annotators,
                     meta={key: value for key, value in row.items() if key not in OWN},
                     **suggestion(row, codebook, where),
                 )
@@ -84,14 +98,16 @@ def write(records: Iterable[Record], path: Path) -> None:
     """
     lines = []
     for record in records:
-        shared = {"id": record.id, "text": record.text, **record.meta, **_suggestion_row(record)}
-        answers = [{"annotator": name, "labels": label_rows(labels)} for name, labels in record.annotators.items()]
-        lines += [as_json({**shared, **answer}) for answer in answers or [{}]]
+        own, suggested = {"id": record.id, "text": record.text}, _suggestion_row(record)
+        lines += [
+            as_json({**own, **record.meta_of(name), **suggested, "annotator": name, "labels": label_rows(labels)})
+            for name, labels in record.annotators.items()
+        ] or [as_json({**own, **record.meta, **suggested})]
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def merge(records: Iterable[Record]) -> list[Record]:
-    """One record for each paragraph, with all its annotators, in the order of first appearance.
+    """One record for each paragraph, with all its annotators and what each read, in the order of first appearance.
 
     Raises AnnotationError where two texts have one id, or one annotator labels a paragraph twice.
     """
@@ -111,9 +127,22 @@ def merge(records: Iterable[Record]) -> list[Record]:
             annotators={**old.annotators, **new.annotators},
             suggested=suggesting.suggested,
             model=suggesting.model,
-            meta={**new.meta, **old.meta},
+            **_joined(old, new),
         )
     return list(found.values())
+
+
+def _joined(old: Record, new: Record) -> dict[str, Any]:
+    """`meta` and `read` of two records of a paragraph; what was read is for those to say who have read it."""
+    meta = {**new.meta, **old.meta}
+    by_name = {name: record.read_by(name) for record in (old, new) for name in record.annotators}
+    if not by_name:
+        return {"meta": meta}
+    meta.pop("read", None)
+    shared, *others = by_name.values()
+    if any(themes != shared for themes in others):
+        return {"meta": meta, "read": {name: themes for name, themes in by_name.items() if themes is not None}}
+    return {"meta": meta if shared is None else meta | {"read": shared}}
 
 
 def by_annotator(records: Iterable[Record]) -> dict[str, dict[str, Sequence[Label]]]:
@@ -122,6 +151,17 @@ def by_annotator(records: Iterable[Record]) -> dict[str, dict[str, Sequence[Labe
     for record in records:
         for name, labels in record.annotators.items():
             found.setdefault(name, {})[record.id] = labels
+    return found
+
+
+def readings(records: Iterable[Record]) -> dict[str, dict[str, Sequence[str]]]:
+    """What each annotator has read for, where it is not all: annotator -> paragraph id -> themes."""
+    found: dict[str, dict[str, Sequence[str]]] = {}
+    for record in records:
+        for name in record.annotators:
+            own = found.setdefault(name, {})
+            if (themes := record.read_by(name)) is not None:
+                own[record.id] = themes
     return found
 
 
@@ -138,8 +178,14 @@ def label_rows(labels: Sequence[Label]) -> list[dict[str, Any]]:
 
 
 def carried(record: Record) -> dict[str, Any]:
-    """What travels untouched through an annotation tool beside the text: id, meta and suggestion."""
-    return {"id": record.id, "meta": dict(record.meta), **_suggestion_row(record)}
+    """What travels untouched through an annotation tool beside the text: id, meta, who read what, and suggestion."""
+    read = {"read": dict(record.read)} if record.read else {}
+    return {"id": record.id, "meta": dict(record.meta), **read, **_suggestion_row(record)}
+
+
+def brought_back(own: Mapping[str, Any], codebook: Codebook, where: str) -> dict[str, Any]:
+    """What was `carried`, beside the id, as a Record takes it. Raises as `suggestion`."""
+    return {"meta": own["meta"], "read": dict(own.get("read", {})), **suggestion(own, codebook, where)}
 
 
 def suggestion(row: Mapping[str, Any], codebook: Codebook, where: str) -> dict[str, Any]:

@@ -48,14 +48,14 @@ def _agreement(options: argparse.Namespace) -> None:
 
     console, codebook = open_console(), Codebook.load(options.codebook)
     records = rounds.read(options.files, codebook)
-    annotators = rounds.by_annotator(records)
+    annotators, readings = rounds.by_annotator(records), rounds.readings(records)
     documents = {record.id: unit(Paragraph(record.id, record.text, None, record.meta)) for record in records}
-    found = agreement(list(annotators.values()), codebook, documents, options.seed)
+    found = agreement(list(annotators.values()), codebook, documents, options.seed, list(readings.values()))
     console.print(
         f"{found.paragraphs:,} paragraphs read by at least two of {len(annotators)} annotators", highlight=False
     )
     given = rounds.theme_counts(record for record in records if len(record.annotators) > 1)
-    for table in (_alphas(found, given), *_differences(list(differences(annotators)))):
+    for table in (_alphas(found, given), *_differences(list(differences(annotators, readings)))):
         console.print(table, highlight=False)
 
 
@@ -88,7 +88,7 @@ def _alphas(found: "Agreement", given: Mapping[str, int]) -> "Table":
     for column in ("theme", "paragraphs", "alpha"):
         table.add_column(column, justify="left" if column == "theme" else "right")
     for name, score in found.themes.items():
-        table.add_row(name, f"{given[name]:,}", str(score) if given[name] else "-")
+        table.add_row(name, f"{given[name]:,}", str(score) if given[name] and not math.isnan(score.value) else "-")
     table.add_section()
     for name, score in (("all themes", found.theme), ("stance", found.stance), ("voice", found.voice)):
         table.add_row(name, "", "-" if math.isnan(score.value) else str(score))

@@ -63,14 +63,23 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _read(inputs: Sequence[str], codebook: "Codebook") -> "list[Record]":
-    """The records of jsonl files and runs."""
+    """The records of jsonl files and runs. Raises InputError for a run whose themes are not the codebook's."""
     from capthemes import rounds
+    from capthemes.errors import InputError
     from capthemes.queue import everything
     from capthemes.runs import open_run
 
     found = rounds.read([path for path in inputs if Path(path).suffix == ".jsonl"], codebook)
-    runs = [record for path in inputs if Path(path).suffix != ".jsonl" for record in everything(open_run(path))]
-    return rounds.merge([*found, *runs])
+    for path in inputs:
+        if Path(path).suffix == ".jsonl":
+            continue
+        run = open_run(path)
+        if other := [theme for theme in run.themes if theme not in codebook.names]:
+            raise InputError(
+                f"{path}: the codebook has no theme {other[0]!r}; give the codebook of {run.model} (--codebook)"
+            )
+        found += everything(run)
+    return rounds.merge(found)
 
 
 def _told(records: "Sequence[Record]") -> str:

@@ -17,7 +17,7 @@ from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.formats.documents import identity, json_list, with_evidence
 from capthemes.records import Label
-from capthemes.rounds import NO_THEME, Record, as_json, carried, label_of, label_rows, suggestion, tag, tags
+from capthemes.rounds import NO_THEME, Record, as_json, brought_back, carried, label_of, label_rows, tag, tags
 from capthemes.store import write_text
 
 NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "capthemes:annotators")  # of the annotators whose names are no UUIDs
@@ -44,7 +44,7 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
             for x in responses.get("labels") or ()
             if x.get("status") in (None, "submitted")
         }
-        yield Record(identity(own, where), text, annotators, meta=own["meta"], **suggestion(own, codebook, where))
+        yield Record(identity(own, where), text, annotators, **brought_back(own, codebook, where))
 
 
 def setup(codebook: Codebook) -> dict[str, str]:

@@ -16,7 +16,7 @@ from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.formats.documents import identity, with_evidence
 from capthemes.records import Label
-from capthemes.rounds import Record, as_json, carried, label_of, label_rows, suggestion, tag, tags
+from capthemes.rounds import Record, as_json, brought_back, carried, label_of, label_rows, tag, tags
 from capthemes.store import write_text
 
 COLUMNS = ("id", "text", "cats", "entities", "Comments", "record", "annotator")
@@ -44,8 +44,7 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
             id=identity(own, where),
             text=row["text"],
             annotators={annotator: _labels(row, codebook, where)} if annotator else {},
-            meta=own["meta"],
-            **suggestion(own, codebook, where),
+            **brought_back(own, codebook, where),
         )
 
 

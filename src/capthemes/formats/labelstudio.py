@@ -14,7 +14,7 @@ from capthemes.codebook import Codebook
 from capthemes.errors import AnnotationError
 from capthemes.formats.documents import identity, json_list, with_evidence
 from capthemes.records import Label
-from capthemes.rounds import Record, as_json, carried, suggestion
+from capthemes.rounds import Record, as_json, brought_back, carried
 from capthemes.store import write_text
 
 
@@ -33,9 +33,7 @@ def load(path: Path, codebook: Codebook) -> Iterator[Record]:
         answers = [(_name(x, where), _labels(x["result"], data["text"], codebook, where)) for x in read]
         if len(dict(answers)) < len(answers):
             raise AnnotationError(f"{where}: one annotator has annotated the task twice; delete one annotation")
-        yield Record(
-            identity(own, where), data["text"], dict(answers), meta=own["meta"], **suggestion(own, codebook, where)
-        )
+        yield Record(identity(own, where), data["text"], dict(answers), **brought_back(own, codebook, where))
 
 
 def setup(codebook: Codebook) -> dict[str, str]:

@@ -23,11 +23,12 @@ COLUMNS = ("id", "text", "annotator", "model", "theme", "stance", "voice", "prob
 
 
 def dump(records: Sequence[Record], path: Path, codebook: Codebook) -> None:
-    names = sorted({name for record in records for name in record.meta})
+    names = sorted({name for record in records for who in ("", *record.annotators) for name in record.meta_of(who)})
     rows: list[list[cells.Cell]] = []
     for record in records:
-        meta = [_cell(record.meta[name]) if name in record.meta else None for name in names]
         for annotator, model, labels in _readings(record):
+            own = record.meta_of(annotator)
+            meta = [_cell(own[name]) if name in own else None for name in names]
             rows += [[record.id, record.text, annotator, model, *_parts(label), *meta] for label in labels or (None,)]
     cells.write(path, [*COLUMNS, *map(_outer, names)], rows)
 
