@@ -210,6 +210,11 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(articles, tmp_path, capsys)
     assert "in 3 shards" in shown
     assert re.search(r"about 7 paragraphs in \d+ s by 2 worker\(s\) \(from a sample of 7\)", shown)
     assert re.search(r"(?m)^year +int64", shown)
+    assert re.search(r"(?m)^probabilities +fixed", shown)
+    assert main(["label", str(articles), "-o", str(tmp_path / "o.csv"), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"(?m)^stance +string", shown)
+    assert not re.search(r"(?m)^(labels|probabilities) ", shown)
     assert sorted(tmp_path.rglob("*")) == before
 
 

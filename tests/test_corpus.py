@@ -1,6 +1,10 @@
 import gzip
 import json
+import os
+from datetime import date
+from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -218,8 +222,6 @@ def test_csv_is_cut_where_rows_end(tmp_path, monkeypatch, size):
 
 
 def test_parquet_columns_keep_their_types(tmp_path):
-    from datetime import date
-
     table = pyarrow.table({"id": [7, None], "text": ["a", "b"], "day": [date(2026, 1, 2)] * 2, "n": [1, 2]})
     table = table.set_column(3, "n", table["n"].cast("int16"))
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
@@ -372,3 +374,68 @@ def test_rows_that_are_no_texts(tmp_path):
             split([Rows(["a", odd])], spool=tmp_path)
         texts, reasons = kept(Rows(["a", odd, "b"]), spool=tmp_path)
         assert (texts, len(reasons)) == (["a", "b"], 1)
+
+
+@pytest.mark.parametrize("odd", [b"Overcapacity", Path("a"), date(2026, 1, 2), None, 5])
+def test_what_is_no_string_is_no_text(tmp_path, odd):
+    with pytest.raises(InputError, match=r"row 2: 'text' is .*, not a string"):
+        split([Rows(["a", {"text": odd}])], spool=tmp_path)
+    assert kept(Rows([{"text": odd}, "b"]), spool=tmp_path)[0] == ["b"]
+
+
+def test_values_of_rows_are_kept_as_what_they_are(tmp_path):
+    values = {"n": np.int64(3), "x": np.float32(0.5), "sure": np.bool_(True), "raw": b"\xff\x00"}
+    values |= {"many": np.arange(2000), "day": date(2026, 1, 2), "at": np.datetime64("2026-01-02T00:00:00", "ns")}
+    (found,) = [p for s in split([Rows([{"text": "a"} | values])], spool=tmp_path) for p in s.read()]
+    assert (found.meta["n"], found.meta["x"], found.meta["sure"], found.meta["raw"]) == (3, 0.5, True, "/wA=")
+    assert (found.meta["many"], found.meta["day"]) == (list(range(2000)), "2026-01-02")
+    assert found.meta["at"].startswith("2026-01-02T00:00:00")
+    texts, reasons = kept(Rows([{"text": "a", (1, 2): 3}, "b"]), spool=tmp_path)
+    assert (texts, len(reasons)) == (["b"], 1)
+    assert "row 1 cannot be written as JSON (keys must be str" in reasons[0]
+
+
+def test_what_a_folder_cannot_give_is_told(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "z.txt").write_text("Z.")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.txt", "b.csv.gz", "notes.pdf", "secret.txt", "sheet.tar.gz", ".hidden.csv.gz"):
+        (folder / name).write_text("A.")
+    (folder / "gone.jsonl").symlink_to(tmp_path / "none.jsonl")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "secret.txt" and real(path, mode))
+    texts, reasons = kept(folder)
+    assert texts == ["A."]
+    assert [reason.removeprefix(f"{folder}/").split(";")[0] for reason in reasons] == [
+        "b.csv.gz: only jsonl is read packed",
+        "gone.jsonl: no file, or a link to one that is gone",
+        "linked: a link to a folder, which is not followed",
+        "secret.txt: no permission to read it",
+    ]
+    for inputs in (folder, folder / "secret.txt"):
+        with pytest.raises(InputError, match=r"only jsonl is read packed|secret.txt: no permission"):
+            split([inputs])
+
+
+def test_a_table_without_the_column_loses_every_row_by_name(tmp_path):
+    (tmp_path / "a.csv").write_text("body,n\nx,1\ny,2\n")
+    (tmp_path / "b.txt").write_text("Fine.")
+    texts, reasons = kept(tmp_path)
+    assert texts == ["Fine."]
+    assert [reason.split("a.csv")[1].split(";")[0] for reason in reasons] == [
+        ":2: no column 'text'",
+        ":3: no column 'text'",
+    ]
+
+
+def test_a_saved_dataset_without_the_column_is_rejected(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_dict({"body": ["x"]}).save_to_disk(str(tmp_path / "in" / "saved"))
+    (tmp_path / "in" / "b.txt").write_text("Fine.")
+    texts, (reason,) = kept(tmp_path / "in")
+    assert texts == ["Fine."]
+    assert "saved: no column 'text'; it has: body" in reason
+    with pytest.raises(InputError, match="no column 'text'"):
+        read(tmp_path / "in")

@@ -7,12 +7,13 @@ import pyarrow.parquet
 import pytest
 
 import capthemes
-from capthemes import batches, corpus
+from capthemes import batches, corpus, reading, writing
 from capthemes.batches import SCHEMA
 from capthemes.codebook import Codebook
 from capthemes.corpus import Rows, Source
 from capthemes.errors import InputError
 from capthemes.labelling import label_corpus
+from capthemes.planning import plan_corpus
 
 
 def test_every_paragraph_comes_out_once_with_its_columns(articles, tmp_path, fast):
@@ -130,6 +131,11 @@ def test_an_output_is_never_an_input(tmp_path, articles):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match=r"folder\.csv exists"):
         label_corpus([articles], tmp_path / "folder.csv", overwrite=True)
+    label_corpus([articles / "rows.jsonl"], tmp_path / "run")
+    for inputs in ([tmp_path / "run" / "part-00000.parquet"], [tmp_path / "run"]):
+        with pytest.raises(InputError, match="run is one of the inputs"):
+            label_corpus(inputs, tmp_path / "run", lang="en", overwrite=True)
+    assert pyarrow.parquet.read_table(tmp_path / "run").num_rows == 3
     with pytest.raises(InputError, match=r"write label_corpus\(\['examples'\]"):
         label_corpus("examples", tmp_path / "o.csv")
 
@@ -210,3 +216,58 @@ def test_a_lang_that_is_no_string_is_kept_beside_ours(tmp_path):
     label_corpus([tmp_path / "in.jsonl"], tmp_path / "o.parquet", overwrite=True)
     (row,) = pyarrow.parquet.read_table(tmp_path / "o.parquet").to_pylist()
     assert row["lang"] == "3"
+
+
+def test_the_folder_that_one_is_in_can_be_the_output(tmp_path, articles, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert label_corpus([articles], ".").paragraphs == 7
+    assert len(list((tmp_path / "here").glob("part-*.parquet"))) == 3
+
+
+def strictly(line):
+    """A line of JSON as strict readers take it."""
+    return json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_numbers_and_bytes_that_json_lacks(tmp_path):
+    odd = {
+        "n": [float("nan"), 1.5],
+        "raw": [b"\xff\x00", None],
+        "deep": [{"n": [float("inf")], "raw": b"\xff"}, {"n": [], "raw": None}],
+    }
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["x", "y"]} | odd), tmp_path / "in.parquet")
+    for ending in ("jsonl", "csv"):
+        label_corpus([tmp_path / "in.parquet"], tmp_path / f"o.{ending}")
+    first, second = map(strictly, (tmp_path / "o.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (first["n"], first["raw"], first["deep"]) == (None, "/wA=", {"n": [None], "raw": "/w=="})
+    assert (second["n"], second["raw"]) == (1.5, None)
+    polars = pytest.importorskip("polars")
+    assert polars.read_ndjson(tmp_path / "o.jsonl")["n"].to_list() == [None, 1.5]
+    cells = pandas.read_csv(tmp_path / "o.csv")
+    assert (cells.raw[0], strictly(cells.deep[0])) == ("/wA=", {"n": [None], "raw": "/w=="})
+
+
+def test_a_plan_counts_each_format_by_itself(tmp_path, fast, monkeypatch):
+    monkeypatch.setattr(corpus, "SHARD_BYTES", 2000)
+    for name, count in (("a", 500), ("c", 5)):
+        table = pyarrow.table({"text": [f"Case {i:04d}." for i in range(count)]})
+        pyarrow.parquet.write_table(table, tmp_path / f"{name}.parquet", row_group_size=100)
+    (tmp_path / "b.jsonl").write_text("".join(f'{{"text": "Case {i:04d}."}}\n' for i in range(500)))
+    plan = plan_corpus([tmp_path], fast)
+    assert plan.shards > 8
+    assert 990 <= plan.paragraphs <= 1020
+
+
+def test_a_plan_samples_the_longest_table(tmp_path, fast, monkeypatch):
+    monkeypatch.setattr(reading, "ROWS", 50)
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["x"] * 51}), tmp_path / "a.parquet")
+    assert plan_corpus([tmp_path / "a.parquet"], fast).sampled == 50
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl", "csv"])
+def test_the_columns_that_are_told_are_those_that_are_written(articles, tmp_path, fast, ending):
+    label_corpus([articles], tmp_path / f"o.{ending}")
+    read = {"parquet": pandas.read_parquet, "csv": pandas.read_csv, "jsonl": lambda p: pandas.read_json(p, lines=True)}
+    told = writing.written(plan_corpus([articles], fast).columns, ending)
+    assert sorted(told) == sorted(read[ending](tmp_path / f"o.{ending}").columns)

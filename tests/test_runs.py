@@ -1,5 +1,6 @@
 """Runs that are broken off, shared, or begun with something else end with the bytes of one that nothing disturbed."""
 
+import builtins
 import errno
 import io
 import itertools
@@ -12,6 +13,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet
@@ -350,7 +352,9 @@ def test_rejects_are_kept_with_their_reasons_and_counted(tmp_path, capsys):
     pyarrow.parquet.write_table(table, tmp_path / "in" / "g.parquet")
     for output in ("run", "o.jsonl"):
         assert main(["label", str(tmp_path / "in"), "-o", str(tmp_path / output), "--on-error", "skip"]) == 0
-        assert "rejected 2 of a.jsonl, with the reasons in " in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "rejected 2 of a.jsonl, with the reasons in " in shown
+        assert "(a file, or a shard of one, that cannot be read at all counts once)" in shown
         lines = (tmp_path / f"{output}.rejects.jsonl").read_text(encoding="utf-8").splitlines()
         reasons = [json.loads(line)["reason"] for line in lines]
         for place in (
@@ -371,14 +375,15 @@ def test_rejects_are_kept_with_their_reasons_and_counted(tmp_path, capsys):
 
 
 class Disk:
-    """A disk whose n-th write, fsync, rename or new folder fails, under one folder."""
+    """A disk whose n-th write, copy, fsync, rename or new folder fails, under one folder."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, fails: int, code: int) -> None:
         self.folder, self.fails, self.code, self.count = str(folder), fails, code, 0
-        self.open, real = io.open, {name: getattr(os, name) for name in ("fsync", "replace", "mkdir")}
+        self.open, real = io.open, {name: getattr(os, name) for name in ("fsync", "replace", "mkdir", "sendfile")}
         for name, call in real.items():
             patch.setattr(os, name, lambda *given, _call=call, **options: (self.step(), _call(*given, **options))[1])
-        patch.setattr(io, "open", self.opened)
+        for module in (io, builtins):
+            patch.setattr(module, "open", self.opened)
 
     def step(self) -> None:
         self.count += 1
@@ -399,28 +404,134 @@ class Disk:
         return binary if "b" in mode else io.TextIOWrapper(binary, *given[1:], **options)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_a_disk_that_fails_at_any_write_loses_nothing(tmp_path, monkeypatch, code):
+@pytest.mark.parametrize(
+    ("code", "output", "parts", "shards"),
+    [
+        (errno.ENOSPC, "run", "parquet", 2),
+        (errno.EIO, "run", "parquet", 2),
+        (errno.ENOSPC, "run", "jsonl", 2),
+        (errno.ENOSPC, "o.csv", "parquet", 2),
+        (errno.ENOSPC, "o.parquet", "parquet", 1),
+    ],
+)
+def test_a_disk_that_fails_at_any_write_loses_nothing(tmp_path, monkeypatch, code, output, parts, shards):
     text = "".join(json.dumps({"text": f"Case {i}.", "n": i if i else None}) + "\n" for i in range(4))
     source = Rows([json.loads(line) for line in text.splitlines()])
-    monkeypatch.setattr(corpus, "SHARD_BYTES", len(text) // 2)
-    label_corpus(source, tmp_path / "whole")
+    monkeypatch.setattr(corpus, "SHARD_BYTES", len(text) // shards + shards % 2)
+    (tmp_path / "whole").mkdir()
+    label_corpus(source, tmp_path / "whole" / output, parts=parts)
     expected, fails = bytes_of(tmp_path / "whole"), 0
     while True:
         fails += 1
-        run = tmp_path / f"run-{fails}"
+        folder = tmp_path / f"trial-{fails}"
+        folder.mkdir()
         with monkeypatch.context() as patch:
-            disk = Disk(run, patch, fails, code)
+            disk = Disk(folder, patch, fails, code)
             try:
-                label_corpus(source, run)
+                label_corpus(source, folder / output, parts=parts)
+                stopped = False  # a folder that was there already need not be made
             except (OSError, RunError) as error:
+                stopped = True
                 assert os.strerror(code) in str(error)
-                assert not list(run.rglob("*.tmp"))
+                assert not list(folder.rglob("*.tmp"))
         if disk.count < fails:
             break
-        label_corpus(source, run)
-        assert bytes_of(run) == expected
-    assert fails > 40
+        if stopped:
+            label_corpus(source, folder / output, parts=parts)
+        assert bytes_of(folder) == expected
+    assert fails > (40 if shards == 2 else 25)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, 0])
+def test_a_file_that_is_stopped_while_it_tidies_up_is_whole(tmp_path, monkeypatch, code):
+    output, rows = tmp_path / "o.csv", Rows(["Overcapacity."])
+    real = {name: getattr(os, name) for name in ("unlink", "rmdir", "replace", "mkdir")}
+    label_corpus(rows, tmp_path / "whole.csv")
+    for fails in itertools.count(1):
+        steps = itertools.count(1)
+
+        def step(call, *given, _fails=fails, _steps=steps, **options):
+            if output.exists() and next(_steps) == _fails:
+                raise OSError(code, os.strerror(code)) if code else KeyboardInterrupt
+            return call(*given, **options)
+
+        stopped = ""
+        with monkeypatch.context() as patch:
+            for name, call in real.items():
+                patch.setattr(os, name, partial(step, call))
+            try:
+                label_corpus(rows, output)
+            except (RunError, KeyboardInterrupt) as error:
+                stopped = str(error)
+        if next(steps) <= fails:
+            break
+        told = "1 of 1 parts stand" if fails < 3 else "the output is whole: give the same command again to remove"
+        assert not stopped or told in stopped
+        try:
+            assert label_corpus(rows, output).paragraphs == 1
+        except InputError as error:
+            assert "o.csv exists" in str(error)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["o.csv", "whole.csv"]
+        assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+        output.unlink()
+    assert fails > 5
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_nothing_can_be_written_into(many, tmp_path, monkeypatch, capsys, code):
+    def refused(path, *_, **__):
+        raise OSError(code, os.strerror(code), str(path))
+
+    for output in ("run", "o.csv"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "mkdir", refused)
+            assert main(["label", str(many), "-o", str(tmp_path / output)]) == 1
+        assert re.search(rf"capthemes: .*{re.escape(output)}.*: {os.strerror(code)}\n", capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == [many]
+
+
+def test_ranks_that_copy_the_same_rows_leave_each_other_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "SHARD_BYTES", 40)
+    texts = [f"Overcapacity, case {i}." for i in range(9)]
+    label_corpus(Rows(texts), tmp_path / "whole")
+
+    def meanwhile(rows, run):
+        others = []
+
+        def label_too(done, summary):
+            if not others:
+                others.append(label_corpus(Rows(rows), run, rank=1, world=2))
+
+        return label_too
+
+    label_corpus(Rows(texts), tmp_path / "run", rank=0, world=2, progress=meanwhile(texts, tmp_path / "run"))
+    assert bytes_of(tmp_path / "run") == bytes_of(tmp_path / "whole")
+
+    def other(done, summary):
+        with pytest.raises(RunError, match="begun with something else"):
+            label_corpus(Rows([*texts, "x"]), tmp_path / "two", rank=1, world=2)
+
+    label_corpus(Rows(texts), tmp_path / "two", rank=1, world=2)
+    with pytest.raises(RunError, match="an input changed while it was read"):
+        label_corpus(Rows(texts), tmp_path / "two", rank=0, world=2, progress=other)
+
+
+def test_a_ranks_progress_is_of_its_own_shards(many, tmp_path):
+    told = []
+    for rank in (0, 1):
+        label_corpus([many], tmp_path / "run", rank=rank, world=2, progress=lambda done, _: told.append(round(done, 2)))
+    assert told == [0.33, 0.67, 1.0] * 2
+
+
+@pytest.mark.parametrize("parts", ["parquet", "jsonl"])
+def test_a_part_that_is_gone_is_missed(many, tmp_path, parts):
+    label_corpus([many], tmp_path / "run", parts=parts)
+    (tmp_path / "run" / f"part-00003.{parts}").unlink()
+    with pytest.raises(RunError, match=rf"part-00003\.{parts} is gone.*into another folder$"):
+        label_corpus([many], tmp_path / "run", parts=parts)
+    if parts == "parquet":
+        with pytest.raises(RunError, match=r"part-00003\.parquet is gone"):
+            open_run(tmp_path / "run")
 
 
 def test_a_full_disk_says_how_to_go_on(many, tmp_path, capsys, monkeypatch):

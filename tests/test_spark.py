@@ -81,6 +81,18 @@ def test_spark_takes_nulls_empty_partitions_and_columns_named_as_ours(session, t
 
 
 @needs_spark
+def test_spark_keeps_dates_times_and_nested_columns(session):
+    moment = "timestamp'2020-01-01 12:00:00'"
+    df = session.sql(
+        f"select 'x' as text, date'2020-01-01' as day, {moment} as at, timestamp_ntz'2020-01-01 12:00:00' as here, "
+        f"named_struct('n', 1, 'at', array({moment})) as meta, map('k', date'2020-01-02') as days, unhex('ff00') as raw"
+    )
+    labelled = spark.label(df).drop(*ADDED)
+    assert labelled.dtypes == df.dtypes
+    assert labelled.collect() == df.collect()
+
+
+@needs_spark
 def test_an_empty_result_has_the_schema(session, texts):
     df = session.createDataFrame(texts)
     nothing = spark.label(df.filter("year < 0"))
@@ -126,6 +138,13 @@ def test_two_columns_of_one_name_are_refused():
     batch = pyarrow.record_batch([["a word"], ["another"]], names=["text", "text"])
     with pytest.raises(InputError, match="two columns are called 'text'; rename one"):
         next(label_batches([batch], "fast"))
+
+
+def test_a_text_that_is_called_lang_is_kept(fast):
+    batch = pyarrow.RecordBatch.from_pydict({"lang": ["Overcapacity in steel.", None]})
+    (labelled,) = label_batches([batch], fast, text="lang")
+    assert labelled["input_lang"].to_pylist() == ["Overcapacity in steel.", None]
+    assert labelled["lang"].to_pylist() == ["en", None]
 
 
 def table_labelled(table: pyarrow.Table) -> pyarrow.Table:

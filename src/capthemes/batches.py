@@ -65,7 +65,7 @@ def labelled_schema(
     if not is_string(kinds[text]):
         raise InputError(f"column {text!r} holds {kinds[text]}, not strings; name the text's column with text=")
     fields = []
-    for name, fresh in _kept(schema, lang).items():
+    for name, fresh in _kept(schema, text, lang).items():
         fields.append(pyarrow.field(fresh, kinds[name]))
         if name == text:
             fields.append(pyarrow.field("lang", pyarrow.string()))
@@ -90,18 +90,18 @@ def _loaded(model: str, stamp: tuple[int, ...]) -> Model:
     return load(model)
 
 
-def _kept(schema: "pyarrow.Schema", lang: str) -> dict[str, str]:
+def _kept(schema: "pyarrow.Schema", text: str, lang: str) -> dict[str, str]:
     """The input's columns and what they are called beside ours; its own lang is ours where that is automatic."""
-    if _tells_languages(schema, lang):
+    if _tells_languages(schema, text, lang):
         return apart([name for name in schema.names if name != "lang"], ADDED)
     return apart(schema.names, (*ADDED, "lang"))
 
 
-def _tells_languages(schema: "pyarrow.Schema", lang: str) -> bool:
-    """Whether the input's own lang is used: lists, objects and bytes cannot be."""
+def _tells_languages(schema: "pyarrow.Schema", text: str, lang: str) -> bool:
+    """Whether the input's own lang is used: lists, objects and bytes cannot be, nor can the text itself."""
     from pyarrow import types
 
-    if lang != "auto" or "lang" not in schema.names:
+    if lang != "auto" or text == "lang" or "lang" not in schema.names:
         return False
     kind = schema.field("lang").type
     return bool(is_string(kind) or types.is_null(kind) or types.is_primitive(kind))
@@ -119,10 +119,10 @@ def _label(
     # a null text takes row null of what was predicted
     rows = compute.if_else(known, compute.subtract(compute.cumulative_sum(known.cast(pyarrow.int64())), 1), None)
     columns = {}
-    for name, fresh in _kept(batch.schema, lang).items():
+    for name, fresh in _kept(batch.schema, text, lang).items():
         columns[fresh] = batch[name]
         if name == text:
-            own = batch["lang"] if _tells_languages(batch.schema, lang) else None
+            own = batch["lang"] if _tells_languages(batch.schema, text, lang) else None
             columns["lang"] = _languages(texts, own, lang)
     for name in ("labels", "probabilities"):
         column = predicted[name].combine_chunks()

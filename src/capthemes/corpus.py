@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from capthemes.errors import InputError, TextTypeError
 from capthemes.files import PACKED, Reject, is_ascii_based, is_packed, lines, size
 from capthemes.inflation import footer
-from capthemes.reading import ROWS, csv_reader, halt, tables
+from capthemes.reading import ROWS, csv_reader, halt, no_text, plain, tables
 from capthemes.records import Paragraph
 from capthemes.store import atomic_path
 
@@ -35,6 +35,8 @@ FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
 SHARD_BYTES = 16 << 20
 SHARD_FILES = 500
 STANDARD_INPUT = Path("-")
+NOT_ALLOWED = "no permission to read it; ask its owner, or leave it out"
+ONLY_JSONL = "only jsonl is read packed; unpack it first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,9 @@ def split(
     be read once only is copied into the folder `spool` first.
 
     A file that is named twice is taken once. Raises InputError for a path that is missing or of an unknown ending, for
-    a folder without readable files, and for an empty or damaged file or a row of Rows that is neither a string nor a
-    mapping, unless `reject` takes these.
+    a folder without readable files, and, unless `reject` takes these, for an empty or damaged file or one that may not
+    be read, in a folder for links that lead nowhere or to folders and for packed files that are no jsonl, and for a
+    row of Rows that is neither a string nor a mapping with a string for its text.
     """
     source = source or Source()
     shards: list[Shard] = []
@@ -168,8 +171,12 @@ def _split_folder(folder: Path, root: Path, source: Source, reject: Reject, fres
     if _is_dataset(folder):
         yield from _split_dataset(folder, root, source) if fresh(folder) else ()
         return
-    found = [p for p in sorted(folder.rglob("*")) if _is_dataset(p) or (p.is_file() and format_of(p))]
-    found = [p for p in found if not _hidden(p, folder) and not any(map(_is_dataset, _between(p, folder)))]
+    found = [p for p in sorted(folder.rglob("*")) if not _hidden(p, folder)]
+    found = [p for p in found if not any(map(_is_dataset, _between(p, folder)))]
+    unread = {path: reason for path in found if (reason := _unread(path))}
+    for path, reason in unread.items():
+        reject(path, f"{path}: {reason}")
+    found = [p for p in found if p not in unread and (_is_dataset(p) or (p.is_file() and format_of(p)))]
     if not found:
         raise InputError(f"no readable files in folder {folder}; it needs files ending in {', '.join(ENDINGS)}")
     group: list[Path] = []
@@ -190,6 +197,23 @@ def _split_folder(folder: Path, root: Path, source: Source, reject: Reject, fres
             yield from _split_or_reject(path, root, source, form, reject)
     if group:
         yield Shard(str(format_of(group[0])), tuple(group), root, source)
+
+
+def _unread(path: Path) -> str:
+    """Why something in a folder cannot be read, though its name says that it should be; "" of all else."""
+    if _is_dataset(path):
+        return ""
+    if path.is_dir():
+        if path.is_symlink():
+            return "a link to a folder, which is not followed; give that folder as an input too, or remove the link"
+        return "" if os.access(path, os.R_OK | os.X_OK) else NOT_ALLOWED
+    if is_packed(path) and not format_of(path):
+        return ONLY_JSONL if ENDINGS.get(path.with_suffix("").suffix.lower()) else ""
+    if not format_of(path):
+        return ""
+    if not path.is_file():
+        return "no file, or a link to one that is gone; remove it"
+    return "" if os.access(path, os.R_OK) else NOT_ALLOWED
 
 
 def _hidden(path: Path, folder: Path) -> bool:
@@ -224,7 +248,7 @@ def _form(path: Path, source: Source) -> str:
     if form is None:
         raise InputError(f"cannot tell the format of {str(path)!r} by its ending; use {', '.join(ENDINGS)} or --format")
     if is_packed(path) and form != "jsonl":
-        raise InputError(f"{path}: only jsonl is read packed; unpack it first")
+        raise InputError(f"{path}: {ONLY_JSONL}")
     return form
 
 
@@ -236,6 +260,8 @@ def _split_or_reject(path: Path, root: Path, source: Source, form: str, reject: 
 
 
 def _split_file(path: Path, root: Path, source: Source, form: str) -> Iterator[Shard]:
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: {NOT_ALLOWED}")
     whole = size(path)
     if whole == 0:
         raise InputError(f"{path} is empty (0 bytes) or no plain file; leave it out, or pipe it to -")
@@ -311,12 +337,26 @@ def _spooled(given: Input, folder: Path, number: int, source: Source, reject: Re
 def _spool_rows(rows: Iterable[Any], path: Path, text: str, reject: Reject) -> Path:
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogatepass") as file:
         for number, row in enumerate(rows, 1):
-            if isinstance(row, str) or hasattr(row, "keys"):
-                content = {text: row} if isinstance(row, str) else dict(row)
-                file.write(json.dumps(content, default=str) + "\n")
+            try:
+                line = _spooled_row(row, number, text)
+            except InputError as error:
+                reject(Path(path.name), str(error))
             else:
-                reject(Path(path.name), f"row {number} is {row!r:.60}, neither a string nor a mapping; mend or drop it")
+                file.write(line + "\n")
     return path
+
+
+def _spooled_row(row: Any, number: int, text: str) -> str:
+    """A row as a line of jsonl. Raises InputError where its text is no string, or JSON cannot hold it."""
+    if not isinstance(row, str) and not hasattr(row, "keys"):
+        raise InputError(f"row {number} is {row!r:.60}, neither a string nor a mapping; mend or drop it")
+    content = {text: row} if isinstance(row, str) else dict(row)
+    if not isinstance(content.get(text, ""), str):
+        raise InputError(f"row {number}: {no_text(text, content[text])}")
+    try:
+        return json.dumps(content, default=plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"row {number} cannot be written as JSON ({error}); mend or drop it") from None
 
 
 def _spool_dataset(dataset: Any, path: Path, text: str, reject: Reject) -> tuple[Path, str]:

@@ -35,6 +35,8 @@ class Target:
         """The target that an output's name asks for. Raises InputError for an ending that cannot be written."""
         if parts not in PARTS:
             raise InputError(f"parts {parts!r} are none of {', '.join(PARTS)}")
+        if output.name in ("", ".."):
+            output = output.resolve()
         if output.suffix:
             return cls(output, output_format(output), RunFolder.beside(output))
         return cls(output, None, RunFolder(output, parts))
@@ -46,6 +48,8 @@ class Target:
 
     def check(self, resume: bool, overwrite: bool) -> None:
         """Raise InputError where the output cannot be written, or there is no run to go on with."""
+        if self.form and self.output.is_file() and not overwrite:
+            self.run.tidy()
         output, about = self.output, self.run.about()
         if not output.absolute().parent.is_dir():
             raise InputError(f"no folder {output.parent} to write {output.name} into; make it first")
@@ -62,11 +66,12 @@ class Target:
             raise InputError(f"{output} exists; choose another name or overwrite it (--overwrite)")
 
     def check_apart(self, inputs: Sequence[Input], shards: Sequence[Shard]) -> None:
-        """Raise InputError where the output is one of the inputs, or a folder of parts is within one."""
+        """Raise InputError where the output is one of the inputs, or one of the two is a folder and holds the other."""
         files = {path.resolve() for shard in shards for path in shard.files}
         folders = {Path(given).resolve() for given in inputs if isinstance(given, str | Path) and Path(given).is_dir()}
-        mine = self.output.resolve()
-        if mine in files or (self.form is None and folders.intersection((mine, *mine.parents))):
+        mine, run, state = (path.resolve() for path in (self.output, self.run.path, self.run.state))
+        within = any(run in path.parents and state not in path.parents for path in files)
+        if mine in files or within or (self.form is None and folders.intersection((mine, *mine.parents))):
             raise InputError(f"{self.output} is one of the inputs; write to another file or folder")
 
     def finish(self, count: int, rejects: Rejects) -> Summary:
@@ -146,10 +151,11 @@ def label_corpus(
     throughout. `workers` processes label shards side by side; `rank` of `world` labels every world-th shard only,
     and whichever rank comes last finishes the run. A row that cannot be read stops the run, or with
     `on_error="skip"` goes, with the reason, to OUTPUT.rejects.jsonl. `progress` is called now and then with the share
-    of the input that is done and the summary so far.
+    of the input, of a rank's own shards, that is done and the summary so far.
 
     Raises InputError for inputs that cannot be read, for an output that is one of the inputs, and for an output that
-    exists; RunError where another run is writing, or where this one was begun with another input, model or schema.
+    exists; RunError where another run is writing, where this one was begun with another input, model or schema, or
+    where it was finished and a part is gone.
     """
     if isinstance(inputs, str):
         raise InputError(f"label_corpus takes a list of inputs; write label_corpus([{inputs!r}], ...)")
@@ -174,12 +180,14 @@ def label_corpus(
             stats = _stats(shards)
             files = _inputs(shards)
             run.begin(_about(shards, files, reader, source or Source(), lang, parts), files, overwrite)
+            if target.form is None:
+                run.check_whole()
             with _stopping(run, len(shards)):
                 if run.about().get("state") == BEGUN:
                     label_shards(job, reader, shards, range(rank, len(shards), world), workers, progress)
                 if run.about().get("state") == BEGUN and run.done(len(shards)) < len(shards):
                     return run.summary(len(shards))  # a rank that has more to do will finish
-                if stats != _stats(shards):
+                if stats != _stats(shards) and files != _inputs(shards):  # a rank copies anew what stays the same
                     raise RunError("an input changed while it was read; give the command again to see which")
                 return target.finish(len(shards), rejects)
     except KeyboardInterrupt as stopped:
@@ -261,4 +269,6 @@ def _stopping(run: RunFolder, count: int) -> Iterator[None]:
 
 
 def _standing(run: RunFolder, count: int) -> str:
+    if run.about().get("state", GATHERED) == GATHERED:
+        return f"the output is whole: give the same command again to remove {run.path}"
     return f"{run.done(count)} of {count} parts stand in {run.path}: give the same command again to go on"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -95,7 +96,19 @@ def _is_deep(kind: Any) -> bool:
 
 def as_json(values: Sequence[Any]) -> "pyarrow.Array":
     """Values as strings: what is no string as its JSON."""
-    return strings([v if v is None or isinstance(v, str) else json.dumps(v, default=str) for v in values])
+    return strings([v if v is None or isinstance(v, str) else json.dumps(v, default=plain) for v in values])
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON has no word for: bytes as base64, numpy's numbers and arrays as Python's, else its string."""
+    import numpy as np
+
+    if isinstance(value, bytes | bytearray):
+        return b64encode(value).decode()
+    dated = isinstance(value, np.generic | np.ndarray) and value.dtype.kind in "mM"  # Python has no nanoseconds
+    if isinstance(value, np.ndarray):
+        return value.astype(str).tolist() if dated else value.tolist()
+    return value.item() if isinstance(value, np.generic) and not dated and value.itemsize <= 8 else str(value)
 
 
 def _documents(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
@@ -160,7 +173,7 @@ def _json_row(text: str, column: str) -> dict[str, Any] | str:
         return f"a row must be a JSON object, not {row!r:.60}"
     if column not in row:
         return _no_column(column, list(row))
-    return row if isinstance(row[column], str) else _no_text(column, row[column])
+    return row if isinstance(row[column], str) else no_text(column, row[column])
 
 
 def _csv(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
@@ -177,8 +190,8 @@ def _csv(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
             raise InputError(f"{path}:1: two columns have one name ({', '.join(header)}); rename one")
         for line, cells in found:
             if column not in header:
-                raise InputError(f"{path}:{line}: {_no_column(column, header)}")
-            if len(cells) == len(header):
+                reject(path, f"{path}:{line}: {_no_column(column, header)}")
+            elif len(cells) == len(header):
                 rows.append(cells)
                 places.append(line)
             else:
@@ -281,9 +294,12 @@ def _dataset(shard: "Shard", reject: Reject) -> "Iterator[pyarrow.Table]":
     path = shard.files[0]
     rows = datasets.load_from_disk(str(path)).with_format("arrow")
     stop = len(rows) if shard.stop is None else shard.stop
-    for start in range(shard.start, stop, ROWS):
-        batch = rows[start : min(start + ROWS, stop)]
-        yield _of_batch(shard, path, batch.replace_schema_metadata(None), start + 1, reject)
+    try:
+        for start in range(shard.start, stop, ROWS):
+            batch = rows[start : min(start + ROWS, stop)]
+            yield _of_batch(shard, path, batch.replace_schema_metadata(None), start + 1, reject)
+    except InputError as error:
+        reject(path, str(error))
 
 
 def _of_batch(shard: "Shard", path: Path, batch: Any, first: int, reject: Reject) -> "pyarrow.Table":
@@ -302,7 +318,7 @@ def _of_batch(shard: "Shard", path: Path, batch: Any, first: int, reject: Reject
     else:  # of a column without chunks older Arrow has no indices, but a crash
         broken = pyarrow.compute.indices_nonzero(texts.is_null()).to_pylist() if texts.null_count else []
     for i in broken:
-        reject(path, f"{path}:{first + i}: {_no_text(column, texts[i].as_py())}")
+        reject(path, f"{path}:{first + i}: {no_text(column, texts[i].as_py())}")
     table = pyarrow.table({name: batch[name] for name in names})
     if broken:
         sound = pyarrow.array(sorted(set(range(batch.num_rows)) - set(broken)), pyarrow.int64())
@@ -380,7 +396,7 @@ def _no_column(column: str, have: Sequence[str]) -> str:
     return f"no column {column!r}; it has: {', '.join(have)}; name the text's column with --text"
 
 
-def _no_text(column: str, value: object) -> str:
+def no_text(column: str, value: object) -> str:
     return f"{column!r} is {value!r:.60}, not a string; mend or remove the row"
 
 

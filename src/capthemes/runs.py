@@ -8,7 +8,7 @@ done, the lock, and parts that are not in their final form yet.
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,10 @@ class RunFolder:
     def part(self, number: int) -> Path:
         """The part of a shard; once it exists, and its note, the shard is done."""
         return self.work / f"part-{number:05d}.parquet"
+
+    def final(self, number: int) -> Path:
+        """The part of a shard in its final form, of a run that is finished."""
+        return self.path / f"part-{number:05d}.{self.parts}"
 
     def note(self, number: int) -> Path:
         """What was found in a shard, and what was rejected; written before its part."""
@@ -134,19 +138,45 @@ class RunFolder:
         """Remove a run's parts and notes, run.json last; what is half cleared is not taken for a whole run."""
         if about := self.about():
             self.write(about | {"state": BEGUN})
-        for folder in (self.path, self.work):
-            for part in folder.glob("part-*.*"):
-                part.unlink()
+        self._remove_parts()
         for note in self.note(0).parent.glob("*.json"):
             note.unlink()
         (self.state / MANIFEST).unlink(missing_ok=True)
 
+    def _remove_parts(self) -> None:
+        for folder in (self.path, self.work):
+            for part in folder.glob("part-*.*"):
+                part.unlink()
+
     def discard(self) -> None:
-        """Remove the run with all that is known of it, and its folder if nothing else is in it."""
-        self.clear()
-        shutil.rmtree(self.state)
-        if not any(self.path.iterdir()):
+        """Remove the run, run.json and the locks after all else, and its folder if nothing else is in it.
+
+        Whoever is stopped amid it finds in run.json how far the run had come; nothing is lost with the locks.
+        """
+        self._remove_parts()
+        for folder in filter(Path.is_dir, self.state.iterdir()):
+            shutil.rmtree(folder)
+        (self.state / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self.state, ignore_errors=True)
+        with suppress(OSError):  # other things are in it, or the folder of state could not be removed
             self.path.rmdir()
+
+    def tidy(self) -> None:
+        """Remove what a run left that was stopped after its run.json went; not while somebody is at it."""
+        if self.path.is_dir() and not self.about():
+            with suppress(RunError, OSError), self.held():
+                if not self.about():  # still, now that nobody else can be at it
+                    self.discard()
+
+    def check_whole(self) -> None:
+        """Raise RunError where a part of a finished run is gone."""
+        about = self.about()
+        for number in range(about["shards"] if about.get("state") == FINISHED else 0):
+            part = self.final(number)
+            if not part.exists():
+                raise RunError(
+                    f"{part} is gone, of a run that was finished; bring it back, or label into another folder"
+                )
 
     def found(self, number: int) -> tuple[Summary, list[dict[str, str]]]:
         """What a shard that is done had: its summary, and its rejects."""
@@ -172,7 +202,7 @@ class RunFolder:
     def publish(self, shards: int) -> None:
         """The parts in their final form, where that is not parquet."""
         for number in range(shards if self.parts != "parquet" else 0):
-            output = self.path / f"part-{number:05d}.{self.parts}"
+            output = self.final(number)
             if not output.exists():
                 with atomic_path(output) as temporary, temporary.open("wb") as file:
                     write_tables(_tables(self.part(number)), _schema(self.part(number)), file, self.parts)
@@ -321,7 +351,7 @@ def document_names(batch: "pyarrow.RecordBatch", column: str) -> "pyarrow.Array"
 def open_run(path: str | Path) -> Run:
     """Open a finished run's folder, or one labelled parquet file.
 
-    Raises InputError for what is neither, RunError for a run that is not finished.
+    Raises InputError for what is neither, RunError for a run that is not finished or has lost a part.
     """
     import pyarrow
     import pyarrow.parquet
@@ -339,6 +369,8 @@ def open_run(path: str | Path) -> Run:
         )
     if about.get("state", FINISHED) != FINISHED:
         raise RunError(f"{path}: the run is not finished; give its command again to go on")
+    if about:
+        RunFolder(path, about["parts"]).check_whole()
     try:
         schema = pyarrow.parquet.read_schema(files[0])
         known = {name: json.loads((schema.metadata or {})[name.encode()]) for name in ("themes", "stances", "voices")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,29 @@ def label(df: "DataFrame", text: str = "text", model: str | Path = DEFAULT, lang
     """The rows of a DataFrame with the columns that `label_batches` adds; lazy, as Spark is.
 
     `model` is a bundled model's name or a folder that all machines see; each Python worker loads it once, and refuses
-    one that is not, by its fingerprint, that of the driver. The probabilities are an array of floats.
+    one that is not, by its fingerprint, that of the driver. The probabilities are an array of floats. The labels are,
+    bit for bit, those of a local run, but for a model with a transformer in it, as `accurate` is: its probabilities
+    change in the last digits with what is padded together.
 
     Raises InputError for a column that is missing or holds no strings, ModelError for a model that cannot be loaded.
     """
     try:
-        from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+        from pyspark.sql.pandas.types import from_arrow_schema
     except ModuleNotFoundError:
         raise InputError("Spark is not installed: pip install 'capthemes[spark]'") from None
     reader = loaded(str(model))
-    schema = _plain(labelled_schema(to_arrow_schema(df.schema), reader, text=text, lang=lang))
+    schema = _plain(labelled_schema(_arrow_schema(df), reader, text=text, lang=lang))
     labelled = partial(_label, model=str(model), fingerprint=reader.fingerprint, text=text, lang=lang)
     return df.mapInArrow(labelled, from_arrow_schema(schema))
+
+
+def _arrow_schema(df: "DataFrame") -> "pyarrow.Schema":
+    """The schema of a DataFrame's batches; newer Sparks ask which time zone its timestamps are told in."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    if "timezone" not in signature(to_arrow_schema).parameters:
+        return to_arrow_schema(df.schema)
+    return to_arrow_schema(df.schema, timezone=df.sparkSession.conf.get("spark.sql.session.timeZone"))
 
 
 def _label(

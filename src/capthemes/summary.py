@@ -18,7 +18,7 @@ OPENING = 200  # characters kept of a strongest paragraph
 class Summary:
     """What a run found: paragraphs, how many have any theme, stances by theme, the clearest paragraphs' openings.
 
-    `rejected` counts the rows that could not be read, by file.
+    `rejected` counts the rows that could not be read, by file; a file or shard that could not be read at all, once.
     """
 
     paragraphs: int = 0

@@ -68,13 +68,17 @@ def label_shards(
     workers: int,
     progress: Progress | None,
 ) -> None:
-    """Label those of the shards that have no part yet; `progress` is told of each, and in one process within each."""
-    found, standing = job.run.summary(len(shards)), job.run.done(len(shards))
-    missing = [number for number in numbers if not job.run.stands(number)]
+    """Label those of the shards of these numbers that have no part yet.
+
+    `progress` is told of each, and in one process within each, as a share of these numbers.
+    """
+    before = {number for number in numbers if job.run.stands(number)}
+    missing = [number for number in numbers if number not in before]
+    found, standing = total(job.run.found(number)[0] for number in sorted(before)), len(before)
 
     def within(share: float, so_far: Summary) -> None:
         if progress is not None:
-            progress((standing + share) / len(shards), total([found, so_far]))
+            progress((standing + share) / len(numbers), total([found, so_far]))
 
     if workers == 1:
         done: Iterator[int] = (label_shard(job, number, shards[number], model, within) for number in missing)

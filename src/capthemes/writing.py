@@ -3,13 +3,14 @@
 import csv
 import io
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from capthemes.cells import protected
 from capthemes.errors import InputError
-from capthemes.reading import as_json
+from capthemes.reading import as_json, plain
 
 if TYPE_CHECKING:
     import pyarrow
@@ -20,6 +21,8 @@ LAST = ("labels", "probabilities", "model", "schema")
 GROUP = 16_384  # rows in a row group
 REPEATED = ("lang", "model", "schema", *(f"labels.list.element.{part}" for part in ("theme", "stance", "voice")))
 LONGEST_NUMBER = 40  # characters
+OF_LABEL = {"theme": "string", "stance": "string", "voice": "string", "probability": "double"}  # columns of csv
+LEFT_OUT = {"parquet": (), "jsonl": ("probabilities",), "csv": ("labels", "probabilities")}
 
 
 def output_format(path: Path) -> str:
@@ -36,7 +39,8 @@ def write_tables(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", fi
     """Write labelled rows: nested labels in parquet and jsonl, one row for each label in csv (long).
 
     In csv a paragraph without labels keeps one row, with nothing under theme, stance, voice and probability. The
-    probabilities of all themes are for parquet alone.
+    probabilities of all themes are for parquet alone. In jsonl, and in lists and objects within csv, NaN and
+    infinite numbers are null; in both, bytes are base64.
     """
     if form == "parquet":
         _write_parquet(tables, schema, file)
@@ -46,6 +50,12 @@ def write_tables(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", fi
     write((_without(table, "probabilities") for table in tables), schema, text)
     text.flush()
     text.detach()
+
+
+def written(columns: Mapping[str, str], form: str) -> dict[str, str]:
+    """What `write_tables` makes of labelled columns, which are given with their types, in a form."""
+    kept = {name: kind for name, kind in columns.items() if name not in LEFT_OUT[form]}
+    return kept | OF_LABEL if form == "csv" else kept
 
 
 def _write_parquet(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: BinaryIO) -> None:
@@ -66,25 +76,41 @@ def _write_parquet(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", 
 
 def _write_jsonl(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: io.TextIOWrapper) -> None:
     for table in tables:
-        file.write("".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist()))
+        file.write("".join(_json(row) + "\n" for row in table.to_pylist()))
 
 
 def _write_csv(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: io.TextIOWrapper) -> None:
-    kept = [name for name in schema.names if name not in ("labels", "probabilities")]
+    kept = [name for name in schema.names if name not in LEFT_OUT["csv"]]
     writer = csv.writer(file)
-    writer.writerow([*map(_cell, kept), "theme", "stance", "voice", "probability"])
+    writer.writerow([*map(_cell, kept), *OF_LABEL])
     for table in tables:
         for row in table.to_pylist():
             for label in row["labels"] or [{}]:
-                parts = [label.get(part) for part in ("theme", "stance", "voice", "probability")]
-                writer.writerow([*(_cell(row[name]) for name in kept), *parts])
+                writer.writerow([*(_cell(row[name]) for name in kept), *map(label.get, OF_LABEL)])
 
 
 def _cell(value: Any) -> Any:
     """A csv cell: lists and objects as JSON, strings that would run as a formula protected, but for numbers."""
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return _json(value)
+    value = plain(value) if isinstance(value, bytes) else value
     return protected(value) if isinstance(value, str) and not _is_number(value) else value
+
+
+def _json(value: Any) -> str:
+    """Strict JSON, which has no word for what is no number or infinite."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=plain, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=plain)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_number(text: str) -> bool:

@@ -93,6 +93,8 @@ def _label(options: argparse.Namespace) -> None:
     _print_summary(console, summary, list(model.codebook.stances))
     for file, count in sorted(summary.rejected.items()):
         _say(console, f"rejected {count:,} of {file}, with the reasons in {options.output}.rejects.jsonl")
+    if summary.rejected:
+        _say(console, "(a file, or a shard of one, that cannot be read at all counts once)")
     _print_end(console, options, model, summary)
 
 
@@ -144,10 +146,13 @@ def _texts(path: Path) -> Iterator[str]:
 
 def _print_plan(console: "Console", options: argparse.Namespace, model: "Model", source: "Source") -> None:
     """What a run would do."""
+    from capthemes.labelling import Target
     from capthemes.planning import plan_corpus
     from capthemes.reading import halt
     from capthemes.workers import Rejects
+    from capthemes.writing import written
 
+    form = Target.of(Path(options.output), options.parts).form or options.parts
     rejects = Rejects()
     skip = options.on_error == "skip"
     plan = plan_corpus(options.inputs, model, source, lang=options.lang, reject=rejects.take if skip else halt)
@@ -164,7 +169,7 @@ def _print_plan(console: "Console", options: argparse.Namespace, model: "Model",
     table = plain_table()
     table.add_column("column")
     table.add_column("type")
-    for name, kind in plan.columns.items():
+    for name, kind in written(plan.columns, form).items():
         table.add_row(name, kind)
     console.print(table)
 
