@@ -104,8 +104,9 @@ def evaluate(
     """Score anyone who labels: a Model, a function from a list of texts to their labels, a fitted estimator, a name.
 
     A function answers each text with theme names, with objects of theme, stance and voice, or with Labels. An
-    estimator's columns are the themes in the codebook's order, unless its `themes_` or `classes_` name them: those of
-    a MultiLabelBinarizer are alphabetical, give it classes=codebook.names. `data` is
+    estimator's labels are what its predict answers. Its columns are the themes in the codebook's order, unless its
+    `themes_` or `classes_` name them: those of a MultiLabelBinarizer are alphabetical, give it
+    classes=codebook.names. `data` is
     an annotated set with its split ("written/test"), a labelled jsonl file, or Paragraphs; `texts` are jsonl files
     with the texts of a set by reference. `name` is what signatures call the answerer. Strings name answerers as on
     the command line, see `answers.answerer`; `trusted` are types that a saved pipeline may load.
