@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+import capthemes
 from benchmarks.heads import AbsentError
 from benchmarks.sheet import sources
 from capthemes import annotations
@@ -21,7 +22,7 @@ from capthemes.codebook import Codebook
 from capthemes.decision import Decision
 from capthemes.errors import InputError
 from capthemes.evaluation import decided
-from capthemes.metrics import Evaluation, evaluate
+from capthemes.metrics import Evaluation, Signature, evaluate
 from capthemes.model import Model
 from capthemes.outcomes import outcomes
 from capthemes.records import Paragraph, Predictions, Probabilities, unit
@@ -161,6 +162,7 @@ def measured(peer: Peer, data: Data) -> dict[str, Any]:
         "title": peer.title,
         "what": peer.what,
         "data": data_now(),
+        "rest": rest_now(),
         "peer": peer.version,
         "settings": chosen,
         "searched": searched,
@@ -172,6 +174,7 @@ def measured(peer: Peer, data: Data) -> dict[str, Any]:
     if isinstance(fitted, Model):
         result["model"] = fitted.id
         result["trained_on"] = sum(part["paragraphs"] for part in fitted.about["trained_on"])
+    id = result.get("model", f"{peer.name}@{peer.version}")
     details, spent = {}, 0.0
     for name, gold in data.scored.items():
         began = time.process_time()  # of all threads: what else the machine does counts little
@@ -181,7 +184,9 @@ def measured(peer: Peer, data: Data) -> dict[str, Any]:
             part = [gold[row] for row in rows]
             said = None if answers.probabilities is None else answers.probabilities[np.array(rows)]
             found = decided(part, [answers.labels[row] for row in rows])
-            details[subset] = _details(part, found, evaluate(part, said, found, SEED, Codebook.load().names))
+            signature = _signature(subset, part, id)
+            scores = evaluate(part, said, found, SEED, Codebook.load().names)
+            details[subset] = {**_details(part, found, scores), "signature": str(signature)}
     result["per_core_second"] = round(sum(map(len, data.scored.values())) / spent, 1)
     return {**result, **{key: {name: d[key] for name, d in details.items()} for key in next(iter(details.values()))}}
 
@@ -195,6 +200,18 @@ def data_now() -> str:
         for p in _rows(name, split)
     ]
     return fingerprint_bytes("\n".join(rows).encode())[:12]
+
+
+def rest_now() -> str:
+    """A fingerprint of what else peers are made of: the codebook, the written texts, and the code that they share."""
+    shared = [Path(__file__).with_name(name) for name in ("heads.py", "minilm.py")]
+    files = [*shared, Path(capthemes.__file__).with_name("codebook.md")]
+    texts = [p["text"] for split in annotations.SPLITS for p in _rows("written", split)]
+    return fingerprint_bytes(json.dumps([[fingerprint_file(path) for path in files], texts]).encode())[:12]
+
+
+def _signature(data: str, gold: Sequence[Paragraph], model: str) -> Signature:
+    return Signature(data, annotations.fingerprint(gold), model, Codebook.load().version, SEED, capthemes.__version__)
 
 
 def _rows(name: str, split: str) -> Iterator[dict[str, Any]]:

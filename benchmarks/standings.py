@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality import LANGUAGES, PEERS, RESULTS, data_now, folder_now, measure
+from benchmarks.quality import LANGUAGES, PEERS, RESULTS, data_now, folder_now, measure, rest_now
 from benchmarks.sheet import filled
 from capthemes.codebook import Codebook
 from capthemes.comparison import Difference, compared, holm
@@ -19,6 +19,7 @@ from capthemes.manifest import read_manifest
 from capthemes.metrics import Score
 from capthemes.model import names
 from capthemes.outcomes import f1
+from capthemes.records import Array
 from capthemes.store import home
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,7 @@ COLUMNS = {
     "references/test": "references/test",
     "written/test": "written/test",
 }
+SIGNED = "references/test"  # whose signature the list of settings shows; all are in the results
 SHOWN = ("accurate", "fast", "tfidf", "fasttext")  # in pictures by theme, where all would hide one another
 
 
@@ -104,12 +106,12 @@ def _scores(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     last = ("theme and stance, references/test", "paragraphs a core-second", "trained on")
     yield f"| | {' | '.join([*COLUMNS.values(), *last])} |"
     yield "|---" * (len(COLUMNS) + 4) + "|"
-    now = data_now()
+    now, rest = data_now(), rest_now()
     for name, result in found.items():
         end = result["scores"]["references/test"]["theme_stance_f1"]
         scored = result["scores"]
         cells = [str(_score(result, data, "micro_f1")) if data in scored else "-" for data in COLUMNS]
-        cells += [str(Score(**end)) if end else "-", _pace(result), _trained_on(name, result, now)]
+        cells += [str(Score(**end)) if end else "-", _pace(result), _trained_on(name, result, now, rest)]
         yield f"| {result['title']} | {' | '.join(cells)} |"
     missing = [f"`{path.parent.name}`" for path in sorted(PEERS.glob("*/peer.yaml")) if path.parent.name not in found]
     if missing:
@@ -121,10 +123,12 @@ def _pace(result: dict[str, Any]) -> str:
     return f"{result['per_core_second']:,.0f}" if "per_core_second" in result else "-"
 
 
-def _trained_on(name: str, result: dict[str, Any], now: str) -> str:
+def _trained_on(name: str, result: dict[str, Any], now: str, rest: str) -> str:
     told = [f"{result['trained_on']:,}" if result["trained_on"] else "none"]
     if result["data"] != now:
         told.append("before the sets changed")
+    if result.get("rest", rest) != rest:
+        told.append("before the codebook, the written texts or the peers' shared code changed")
     if _changed(name, result):
         told.append("measured with another version")
     return ", ".join(told)
@@ -144,7 +148,10 @@ def shipped_id(name: str) -> str:
 
 
 def _leads(found: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Ours less each peer, on published paragraphs; p after Holm's correction for all of a column."""
+    """The better of ours less each peer, on published paragraphs; p after Holm's correction for all of a column.
+
+    Then where either of ours does not lead.
+    """
     ours = next((name for name in found if name in OURS), None)
     if ours is None:
         return
@@ -156,14 +163,26 @@ def _leads(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     for name in peers:
         cells = [_lead(tested[data].get(name)) for data in columns]
         yield f"| {found[name]['title']} | {' | '.join(cells)} |"
-    behind = [f"{found[name]['title']} on {data}" for data in columns for name, d in tested[data].items() if d.low <= 0]
     yield ""
-    if behind:
-        yield f"The difference's interval is not above zero against: {'; '.join(behind)}."
-    elif any(tested.values()):
-        yield "Every difference's interval is above zero."
+    if any(tested.values()):
+        yield _not_above("The difference", found, tested)
     if untold := [found[name]["title"] for name in peers if any(name not in tested[data] for data in columns)]:
         yield f"A dash: not scored on the same paragraphs as `{ours}` ({', '.join(untold)})."
+    for other in (name for name in found if name in OURS and name != ours):
+        tested = {data: _tested(found, other, peers, data) for data in columns}
+        if any(tested.values()):
+            yield ""
+            yield _not_above(f"`{other}` less each peer: the difference", found, tested)
+
+
+def _not_above(what: str, found: dict[str, dict[str, Any]], tested: dict[str, dict[str, Difference]]) -> str:
+    """A sentence: which differences' intervals are not above zero; `tested` is of one of ours, by column and peer."""
+    behind = [
+        f"{found[name]['title']} on {data}" for data, told in tested.items() for name, d in told.items() if d.low <= 0
+    ]
+    if not behind:
+        return f"{what}'s interval is above zero against every peer."
+    return f"{what}'s interval is not above zero against: {'; '.join(behind)}."
 
 
 def _lead(found: Difference | None) -> str:
@@ -182,16 +201,22 @@ def _tested(found: dict[str, dict[str, Any]], ours: str, peers: list[str], data:
         for name in peers
         if found[name]["data"] == found[ours]["data"]
         and {name, ours} <= sums.keys()
-        and len(sums[name]) == len(sums[ours])
+        and np.array_equal(_gold(sums[name]), _gold(sums[ours]))
     ]
     plain = [compared(np.stack([sums[name], sums[ours]]), f1) for name in same]
     corrected = holm([d.p for d in plain])
     return {name: replace(d, corrected=float(p)) for name, d, p in zip(same, plain, corrected, strict=True)}
 
 
+def _gold(sums: Array) -> Array:
+    """Gold labels by document, of its (documents, 3) true positives, false positives and false negatives."""
+    return np.asarray(sums[:, 0] + sums[:, 2])
+
+
 def _settings(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     for result in found.values():
-        yield " ".join([f"- {result['title']}: {result['what']}", *_searched(result)])
+        signed = [f"Signed `{result['signature'][SIGNED]}`."] if "signature" in result else []
+        yield " ".join([f"- {result['title']}: {result['what']}", *_searched(result), *signed])
 
 
 def _searched(result: dict[str, Any]) -> Iterator[str]:

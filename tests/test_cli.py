@@ -111,6 +111,30 @@ def test_evaluate_prints_scores_with_intervals_and_signatures(capsys):
     assert re.search(r"language: zh +152 +\d\.\d\d \[", shown)
     assert shown.count("data:starter/train@") == 2
     assert max(map(len, shown.splitlines()[:8])) <= 80
+    assert shown.count("all with intervals on a terminal of 130 columns, and in -o") == 2
+
+
+def test_a_wide_terminal_shows_all_intervals(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "130")
+    assert main(["evaluate", "starter/train"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"overcapacity +\d+( +\d\.\d\d \[\d\.\d\d, \d\.\d\d\]){5}\s", shown)
+    assert "value_chain_upgrading" in shown
+    assert "all with intervals" not in shown
+    assert max(map(len, shown.splitlines()[:40])) <= 130
+
+
+def test_what_evaluate_and_compare_leave_out_is_told(tmp_path, monkeypatch, capsys):
+    rows = [{"id": "1", "text": "Steel mills cut output.", "labels": []}]
+    rows += [{"id": "2", "sha256": "0" * 64, "source": {"repository": "a/b"}, "labels": []}]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "texts.jsonl").write_text('{"text": "another"}\n', encoding="utf-8")
+    given = [str(tmp_path / "gold.jsonl"), "--texts", str(tmp_path / "texts.jsonl")]
+    for asked in (["evaluate", "fast", *given], ["compare", "fast", "fast", *given]):
+        assert main(asked) == 0
+        shown = capsys.readouterr()
+        assert re.search(r"capthemes: .*gold.jsonl: ", shown.err)
+        assert re.search(r"\b1 paragraphs", shown.out)
 
 
 def test_a_three_line_function_is_evaluated_and_compared(land, land_codebook, tmp_path, monkeypatch, capsys):
@@ -175,6 +199,9 @@ def test_every_command_has_help():
         )
         assert run.returncode == 0
         assert len(run.stdout.splitlines()) > 5
+        if arguments in (["evaluate"], ["compare"]):
+            names = "[MODEL ...]" if arguments == ["evaluate"] else "A B"
+            assert run.stdout.startswith(f"usage: capthemes {arguments[0]} {names} DATA [options]\n")
 
 
 def test_a_closed_pipe_is_no_error():

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import (
@@ -8,7 +10,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from capthemes.metrics import Signature, _average_precisions, calibration_error, evaluate
+from capthemes.metrics import RESAMPLES, Signature, _average_precisions, calibration_error, evaluate
 from capthemes.records import Label, Paragraph, Probabilities
 
 STANCES = ("for", "against", "both")
@@ -198,3 +200,21 @@ def test_the_interval_of_a_macro_f1_covers_the_truth_where_themes_are_rare():
         score = evaluate(gold, None, decided, themes=names).macro_f1
         covered += score.low <= population <= score.high
     assert 0.89 <= covered / 100 <= 0.99
+
+
+def test_probabilities_are_scored_in_little_more_memory_than_the_weights_take():
+    rng, count = np.random.default_rng(0), 400
+    names = tuple("abcdefghijklmnop")
+    gold = [Paragraph(str(i), "", (Label(names[i % 16]),)) for i in range(count)]
+    said = Probabilities(names, (), (), rng.random((count, 16)))
+    tracemalloc.start()
+    evaluate(gold, said, gold)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * 8 * (1 + RESAMPLES) * count
+
+
+def test_paragraphs_that_nobody_read_leave_nothing_to_score():
+    gold = [Paragraph("1", "", (), {"read": []})]
+    scores = evaluate(gold, Probabilities(("a",), (), (), np.array([[0.9]])), [Paragraph("1", "", (Label("a"),))])
+    assert (scores.paragraphs, scores.documents, scores.reliability) == (0, 0, [])

@@ -1,5 +1,7 @@
 """Pictures: they are drawn whole, and no glyph is missing (a missing one is a warning, and so an error)."""
 
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pytest
@@ -34,8 +36,19 @@ def pictures(names, models=("one", "two", "模型")):
     }
 
 
+@pytest.mark.parametrize("sizes", [(500, 4000, 8000, 12307, 16693), (500, 1000, 9000, 9100, 18000), (700,)])
+def test_the_ticks_of_a_learning_curve_have_room(sizes):
+    figure = plots.learning_curve({"m": [(size, 0.5) for size in sizes]}, "F1")
+    figure.canvas.draw()
+    boxes = [tick.get_window_extent() for tick in figure.axes[0].get_xticklabels()]
+    assert all(after.x0 - before.x1 > 3 for before, after in pairwise(boxes))
+    assert figure.axes[0].get_xticklabels()[-1].get_text() == f"{sizes[-1]:,}"
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_picture_is_drawn_with_all_its_glyphs(tmp_path, lang):
+    if lang == "zh" and plots.font_for("产能过剩") is None:
+        pytest.skip("no font of this machine has Chinese")
     models = ("one", "two") if plots.font_for("模型") is None else ("one", "two", "模型")
     for name, figure in pictures(plots.theme_names(Codebook.load(), lang), models).items():
         plots.save(figure, tmp_path / f"{name}.png", "made of nothing")

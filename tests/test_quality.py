@@ -197,15 +197,59 @@ def test_leads_are_of_results_on_the_same_sets():
     assert lines[-1] == "A dash: not scored on the same paragraphs as `fast` (Old, Fewer)."
 
 
+def test_leads_are_of_results_on_the_very_same_documents():
+    """Nine documents of two gold labels, and nine of which one has three."""
+    found = {
+        "fast": result("new", [[2, 0, 0]] * 9, "Fast"),
+        "moved": result("new", [[1, 1, 1]] * 8 + [[1, 1, 2]], "Moved"),
+        "same": result("new", [[1, 1, 1]] * 9, "Same"),
+    }
+    lines = list(standings._leads(found))
+    assert "| Moved | - | - | - | - |" in lines
+    assert lines[-1] == "A dash: not scored on the same paragraphs as `fast` (Moved)."
+
+
+def test_where_either_of_ours_does_not_lead_is_said():
+    half, most, all_ = ([[n, 2 - n, 2 - n]] * 20 for n in (0, 1, 2))
+    found = {"accurate": result("d", all_, "A"), "p": result("d", most, "P"), "fast": result("d", half, "F")}
+    lines = list(standings._leads(found))
+    assert "The difference's interval is above zero against every peer." in lines
+    assert lines[-1].startswith("`fast` less each peer: the difference's interval is not above zero against: P on real")
+    found["fast"]["counts"] = found["accurate"]["counts"]
+    assert list(standings._leads(found))[-1].endswith(
+        "less each peer: the difference's interval is above zero against every peer."
+    )
+
+
+def test_every_score_of_a_peer_is_signed(data, tmp_path):
+    folder = peer_folder(tmp_path / "mine")
+    peer = quality.Peer.load(folder)
+    found = quality.measured(peer, data)
+    signed = found["signature"]
+    assert signed.keys() == found["scores"].keys()
+    sha = annotations.fingerprint(data.scored["real/dev"])[:12]
+    told = f"data:real/dev@{sha}|model:mine@{peer.version}|codebook:{Codebook.load().version}|seed:0|bootstrap:1000|"
+    assert signed["real/dev"].startswith(told)
+    shown = {**found, "signature": {standings.SIGNED: "data:x"}}
+    assert list(standings._settings({"mine": shown})) == ["- Mine: Says nothing. Signed `data:x`."]
+
+
 def test_the_sheet_says_what_was_searched_and_what_is_stale():
     whole = standings.results()["keywords"]
-    kept = {**whole, "data": quality.data_now(), "peer": quality.folder_now(quality.PEERS / "keywords")}
+    kept = {
+        **whole,
+        "data": quality.data_now(),
+        "rest": quality.rest_now(),
+        "peer": quality.folder_now(quality.PEERS / "keywords"),
+    }
     del kept["scores"]["real/dev, English"]
     row = list(standings._scores({"keywords": kept}))[2]
     assert row.startswith("| Keyword list | - | 0.")
     assert row.endswith("| none |")
     row = list(standings._scores({"keywords": {**kept, "peer": "0" * 12}}))[2]
     assert row.endswith("| none, measured with another version |")
+    row = list(standings._scores({"keywords": {**kept, "rest": "0" * 12}}))[2]
+    assert row.endswith("| none, before the codebook, the written texts or the peers' shared code changed |")
     for name, told in (("fast@000000000000", True), (standings.shipped_id("fast"), False), ("other@0", False)):
         assert standings._changed("elsewhere", {"model": name}) == told
     assert standings.shipped_id("fast") == capthemes.load("fast").id

@@ -1,14 +1,18 @@
 """Reports and comparisons through the public door."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import capthemes
 from capthemes.answers import answerer
 from capthemes.codebook import Codebook
+from capthemes.comparison import differences
 from capthemes.errors import AnnotationError, ModelError
-from capthemes.records import Label, Paragraph
+from capthemes.records import Label, Paragraph, Probabilities
 from capthemes.scoring import annotators_of, standing
 from capthemes.slices import slices
 
@@ -62,6 +66,72 @@ def test_slices_hold_the_rows_of_their_kind():
     }
 
 
+def test_small_registers_are_put_together():
+    kinds = ["speech"] * 12 + ["verse"] * 6 + ["letter"] * 5 + ["note"]
+    gold = [Paragraph(str(i), "word", (), {"lang": "en", "kind": kind}) for i, kind in enumerate(kinds)]
+    assert slices(gold, least=10) == ({"register: other": [*range(12, 24)], "register: speech": [*range(12)]}, 0)
+    assert slices(gold[:18], least=10) == ({"register: speech": [*range(12)]}, 1)
+    assert slices(gold[12:], least=10) == ({}, 3)  # none is large: there is nothing to part
+
+
+def test_a_year_without_end_is_unknown():
+    gold = [Paragraph(str(i), "word", (), {"lang": "en", "year": year}) for i, year in enumerate([2020, 1e999])]
+    assert set(slices(gold, least=1)[0]) == {"year: 2020-2024", "year: unknown"}
+
+
+def test_what_was_left_out_is_told(tmp_path):
+    rows = [{"id": str(i), "text": f"Paragraph {i}", "labels": []} for i in range(3)]
+    rows += [{"id": "far", "sha256": "0" * 64, "source": {"repository": "a/b"}, "labels": []}]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "texts.jsonl").write_text('{"text": "another"}\n', encoding="utf-8")
+    asked = {"data": tmp_path / "gold.jsonl", "texts": [tmp_path / "texts.jsonl"]}
+    report = capthemes.evaluate(lambda texts: [[]] * len(texts), **asked)
+    found = capthemes.compare(lambda texts: [[]] * len(texts), lambda texts: [[]] * len(texts), **asked)
+    assert report.paragraphs == found.paragraphs == 3
+    assert report.left_out == found.left_out
+    assert "gold.jsonl: " in report.left_out[0]
+
+
+def test_two_that_bear_one_name_are_told_apart(land_codebook, land_paragraphs):
+    book = Codebook.load(land_codebook)
+    one, other = knows(land_paragraphs), knows([replace(p, labels=()) for p in land_paragraphs])
+
+    def called(a, b, **options):
+        found = capthemes.compare(a, b, land_paragraphs, codebook=book, **options)
+        assert [s.model for s in found.signatures] == [found.a, found.b]
+        return found.a, found.b
+
+    name = "knows.<locals>.<lambda>"
+    assert called(one, one) == (name, name)
+    assert called(one, other) == (f"{name}#1", f"{name}#2")
+    assert called(one, other, names=("all", "none")) == ("all", "none")
+
+
+def test_who_was_read_for_nothing_is_not_scored(land_codebook, land_paragraphs):
+    book = Codebook.load(land_codebook)
+    gold = [
+        replace(p, meta={"doc": p.id, "read": [] if i % 2 else list(book.names)}, labels=() if i % 2 else p.labels)
+        for i, p in enumerate(land_paragraphs)
+    ]
+
+    def says(gold):
+        return lambda texts: Probabilities(book.names, (), (), np.full((len(texts), 2), 0.6))
+
+    half = [p for p in gold if p.meta["read"]]
+    of_all, of_half = (capthemes.evaluate(says(side), side, codebook=book).evaluation for side in (gold, half))
+    assert of_all == of_half
+    assert (of_all.paragraphs, of_all.exact.value) == (20, 0)
+    assert of_all.brier.value == pytest.approx((0.4**2 + 0.6**2) / 2)
+    against = [capthemes.compare(says(side), knows(side), side, codebook=book) for side in (gold, half)]
+    assert against[0].differences == against[1].differences
+    assert against[0].paragraphs == 20
+    assert against[0].left_out == ["20 of 40 paragraphs were read for no theme: left out"]
+    with pytest.raises(AnnotationError, match="no paragraphs to score on"):
+        capthemes.evaluate(says(gold), [p for p in gold if not p.meta["read"]], codebook=book)
+    unread = [p for p in gold if p.meta["read"] == []]
+    assert set(differences(unread, unread, unread, book.names)) == {"theme micro-F1", "exact set of themes"}
+
+
 def test_a_model_stands_among_annotators(land_codebook, land_paragraphs):
     book = Codebook.load(land_codebook)
     own = {p.id: p.labels for p in land_paragraphs}
@@ -77,6 +147,8 @@ def test_a_model_stands_among_annotators(land_codebook, land_paragraphs):
 def test_annotators_of_named_sets_only(tmp_path):
     book = Codebook.load()
     assert {"whole", "list", "writer"} <= set(annotators_of("written/test", book))
+    assert annotators_of(Path("written/test"), book) == annotators_of("written/test", book)
+    assert annotators_of(Path("some.jsonl"), book) == {}
     assert annotators_of("starter/train", book) == annotators_of("some.jsonl", book) == {}
 
 

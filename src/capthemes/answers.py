@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from capthemes.decision import Decision
 from capthemes.errors import AnnotationError, InputError, ModelError
 from capthemes.manifest import MANIFEST
 from capthemes.model import Model, load, names
-from capthemes.records import Label, Paragraph, Predictions, Probabilities
+from capthemes.records import Array, Label, Paragraph, Predictions, Probabilities
 from capthemes.store import fingerprint_file
+from capthemes.text import sound
 
 Predict = Callable[[list[str]], Any]  # texts to labels, in any form that `labels_of` reads
 
@@ -43,11 +44,11 @@ class Answerer:
 def answerer(who: Any, codebook: Codebook | None = None, name: str | None = None, trusted: Any = ()) -> Answerer:
     """Anyone that can be scored, as an Answerer.
 
-    `who` is a Model, a function from texts to labels, a fitted scikit-learn estimator, whose columns are the themes
-    in the codebook's order unless its `themes_` or `classes_` name them, or a string: a bundled model's name, a
-    model's folder, "module:function", a jsonl file of predictions, or a model of `transformers` by its folder, or by
-    its Hub name after "hf:". `codebook` is for those that have none of their own; `trusted` names types that a saved
-    pipeline may load. Raises ModelError or InputError, naming what was given.
+    `who` is a Model, a function from texts to labels, a fitted scikit-learn estimator, whose labels are those of its
+    predict, and whose columns are the themes in the codebook's order unless its `themes_` or `classes_` name them, or
+    a string: a bundled model's name, a model's folder, "module:function", a jsonl file of predictions, or a model of
+    `transformers` by its folder, or by its Hub name after "hf:". `codebook` is for those that have none of their own;
+    `trusted` names types that a saved pipeline may load. Raises ModelError or InputError, naming what was given.
     """
     book = codebook or Codebook.load()
     if isinstance(who, str | Path):
@@ -55,11 +56,7 @@ def answerer(who: Any, codebook: Codebook | None = None, name: str | None = None
     if isinstance(who, Model):
         return _of_model(who, name)
     if hasattr(who, "predict_proba") or hasattr(who, "decision_function"):
-        from capthemes.families.pipeline import Pipeline
-
-        family: Any = Pipeline(book, who)
-        own = Model(type(who).__name__, "pipeline", family, Decision.plain(book.names), book)
-        return _of_model(own, name or own.name)
+        return _of_estimator(who, name or type(who).__name__, book)
     if callable(who):
         return _of_function(who, name or str(getattr(who, "__qualname__", type(who).__name__)), book)
     if callable(getattr(who, "predict", None)):
@@ -104,37 +101,102 @@ def _of_model(model: Model, name: str | None = None) -> Answerer:
 
 
 def _of_hub(name: str, codebook: Codebook) -> Answerer:
-    from capthemes.hub import hub_family
+    from capthemes.hub import Classifier, hub_family
 
     family = hub_family(name, codebook)
     decision = Decision.plain(codebook.names)
 
     def ask(gold: Sequence[Paragraph]) -> Answers:
-        return _answers(f"hf:{name}", Predictions(family.predict_proba([p.text for p in gold]), decision))
+        texts = [p.text for p in gold]
+        if isinstance(family, Classifier) and family.one_each:
+            said, chosen = family.predict_one(texts)
+            return Answers(f"hf:{name}", [labels_of(told, codebook, name) for told in chosen], said)
+        return _answers(f"hf:{name}", Predictions(family.predict_proba(texts), decision))
 
     return Answerer(f"hf:{name}", codebook, ask)
+
+
+def _of_estimator(who: Any, name: str, codebook: Codebook) -> Answerer:
+    """An estimator's own labels, where it has predict, and the probabilities that it gives beside them."""
+    from capthemes.families.pipeline import Pipeline
+
+    family = Pipeline(codebook, who)
+    predict = _of_predict(who, codebook) if callable(getattr(who, "predict", None)) else None
+
+    def ask(gold: Sequence[Paragraph]) -> Answers:
+        texts = [sound(p.text) for p in gold]
+        said = _spread(family.predict_proba(texts), len(gold), name, codebook)
+        if predict is None:
+            return _answers(name, Predictions(said, Decision.plain(codebook.names)))
+        return Answers(name, _read(predict(texts), gold, name, codebook), said)
+
+    return Answerer(name, codebook, ask)
 
 
 def _of_function(predict: Predict, name: str, codebook: Codebook) -> Answerer:
     def ask(gold: Sequence[Paragraph]) -> Answers:
         answer = predict([p.text for p in gold])
-        if isinstance(answer, Probabilities) and len(answer) == len(gold):
-            answer = Predictions(answer, Decision.plain(answer.themes))
-        if isinstance(answer, Predictions):
-            return _answers(name, answer)
-        if not isinstance(answer, Sequence) or len(answer) != len(gold):
-            got = len(answer) if isinstance(answer, Sequence | Probabilities) else f"a {type(answer).__name__}"
-            raise InputError(f"{name} answers {got} for {len(gold)} texts; it must give a list with labels for each")
-        return Answers(name, [labels_of(a, codebook, f"{name}, text {i}") for i, a in enumerate(answer)])
+        if isinstance(answer, Probabilities):
+            said = _spread(answer, len(gold), name, codebook)
+            return _answers(name, Predictions(said, Decision.plain(codebook.names)))
+        behind = answer.probabilities if isinstance(answer, Predictions) else None
+        told = _read(answer, gold, name, codebook)
+        return Answers(name, told, None if behind is None else _spread(behind, len(gold), name, codebook))
 
     return Answerer(name, codebook, ask)
 
 
+def _read(answer: Any, gold: Sequence[Paragraph], name: str, codebook: Codebook) -> list[tuple[Label, ...]]:
+    """The labels of an answer to the texts of `gold`. Raises InputError where there is not one for each."""
+    if not isinstance(answer, Sequence) or len(answer) != len(gold):
+        got = len(answer) if isinstance(answer, Sequence) else f"a {type(answer).__name__}"
+        raise InputError(f"{name} answers {got} for {len(gold)} texts; it must give a list with labels for each")
+    return [labels_of(a, codebook, f"{name}, text {i}") for i, a in enumerate(answer)]
+
+
+def _spread(said: Probabilities, count: int, name: str, codebook: Codebook) -> Probabilities:
+    """Probabilities of `count` texts over all themes of the codebook, in its order: 0 for those that `said` leaves out.
+
+    Raises InputError for another number of texts, for themes, stances or voices that are not the codebook's, and for
+    what is no probability.
+    """
+    if len(said) != count:
+        raise InputError(f"{name} answers {len(said)} for {count} texts; it must give probabilities for each")
+    places = [codebook.names.index(theme) for theme in said.themes if theme in codebook.names]
+    if len(set(places)) < len(said.themes) or said.theme.shape != (count, len(said.themes)):
+        told = f"{said.theme.shape} for the themes {', '.join(said.themes)}"
+        raise InputError(f"{name} answers {told}; each must be a theme of: {', '.join(codebook.names)}")
+    for part, values, known in (
+        ("stance", said.stances, codebook.stances),
+        ("voice", said.voices, codebook.voices),
+    ):
+        if getattr(said, part) is not None and set(values) != set(known):
+            raise InputError(f"{name} answers with {part}s {', '.join(values)}; the codebook has: {', '.join(known)}")
+    if not ((said.theme >= 0) & (said.theme <= 1)).all():
+        raise InputError(f"{name} answers with probabilities that are not from 0 to 1")
+    if said.themes == codebook.names:
+        return said
+
+    def placed(values: Array | None, empty: float) -> Array | None:
+        if values is None:
+            return None
+        found = np.full((count, len(codebook.names), *values.shape[2:]), empty)
+        found[:, places] = values
+        return found
+
+    theme = np.zeros((count, len(codebook.names)))
+    theme[:, places] = said.theme
+    return replace(
+        said, themes=codebook.names, theme=theme, stance=placed(said.stance, np.nan), voice=placed(said.voice, np.nan)
+    )
+
+
 def _of_predict(who: Any, codebook: Codebook) -> Predict:
-    """The function of an estimator without probabilities: an indicator matrix, or a class a text, as themes' names."""
+    """An estimator's predict as a function: its indicator matrix, or a class a text, as themes' names."""
     from capthemes.families.pipeline import themes_of
 
     columns = themes_of(who, codebook) or list(codebook.names)
+    classes = list(getattr(who, "classes_", ()))
 
     def predict(texts: list[str]) -> Any:
         answer = who.predict(texts)
@@ -143,6 +205,8 @@ def _of_predict(who: Any, codebook: Codebook) -> Predict:
             return answer
         if answer.ndim == 1 and answer.dtype.kind in "OU":
             told = [[str(name)] for name in answer]
+        elif answer.ndim == 1 and len(classes) == len(columns) > 1 and set(answer.tolist()) <= set(classes):
+            told = [[columns[classes.index(one)]] for one in answer]
         elif answer.size == len(texts) * len(columns):
             told = [[columns[t] for t in np.flatnonzero(row)] for row in answer.reshape(len(texts), -1)]
         else:
@@ -164,6 +228,8 @@ def _imported(name: str) -> Predict:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ModelError(f"no function {name!r} ({error}); write module:function, with the module here") from error
+    except Exception as error:  # a module of the user's own fails in its own ways
+        raise ModelError(f"{name!r}: the module fails ({type(error).__name__}: {error}); mend it") from error
     if not callable(found):
         raise ModelError(f"{name!r} is a {type(found).__name__}; name a function from a list of texts to their labels")
     function: Predict = found
@@ -202,7 +268,7 @@ def read_predictions(path: Path, gold: Sequence[Paragraph], codebook: Codebook) 
 
 def _row(line: bytes, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line.decode("utf-8"))
+        row = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: not UTF-8 at byte {error.start} of the line; save the file as UTF-8") from None
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from capthemes.metrics import resamples
 from capthemes.outcomes import Outcomes, f1, macro_f1, outcomes
-from capthemes.records import Array, Paragraph, as_read, unit
+from capthemes.records import Array, Paragraph, as_read, read_matrix, unit
 
 PERMUTATIONS = 10_000
 CHUNK = 1000  # permutations at a time, each a row as long as there are documents
@@ -45,8 +45,11 @@ def differences(
 ) -> dict[str, Difference]:
     """Every score of the labels of `a` and `b` on the same paragraphs: overall, end to end, and F1 by theme.
 
-    Scores by theme are of those that the gold labels have. A theme is scored on the paragraphs that were read for it.
+    Scores by theme are of those that the gold labels have. A theme is scored on the paragraphs that were read for it;
+    one that was read for none is left out.
     """
+    kept = np.flatnonzero(read_matrix(gold, themes).any(axis=1)).tolist()
+    gold, a, b = ([side[row] for row in kept] for side in (gold, a, b))
     gold, a, b = (as_read(gold, side, themes) for side in (gold, a, b))
     both = outcomes(gold, a, themes), outcomes(gold, b, themes)
     scores = statistics(*both, themes)

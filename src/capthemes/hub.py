@@ -43,7 +43,11 @@ def hub_family(name: str, codebook: Codebook) -> "ZeroShot | Classifier":
 
 
 class Classifier:
-    """A sequence classifier whose labels are themes; a theme that it lacks has probability 0."""
+    """A sequence classifier whose labels are themes; a theme that it lacks has probability 0.
+
+    `one_each` is whether one label applies to a text: as transformers' own pipeline takes it, where the config does
+    not say that several may.
+    """
 
     def __init__(self, codebook: Codebook, name: str, labels: Sequence[str]) -> None:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -52,23 +56,39 @@ class Classifier:
         self.labels = tuple(labels)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
         self._network: Any = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True).eval()
-        self._one = self._network.config.problem_type == "single_label_classification"
+        several = self._network.config.problem_type in ("multi_label_classification", "regression")
+        self.one_each = not several and len(self.labels) > 1
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
-        """Each label's probability by itself, or shared out where the model's config says that one label applies."""
+        """Each label's probability by itself, or shared out where one label applies."""
+        return self._themes(self._chances(texts))
+
+    def predict_one(self, texts: Sequence[str]) -> tuple[Probabilities, list[list[str]]]:
+        """The probabilities, and for each text the theme that its most probable label names, if it names one."""
+        chances = self._chances(texts)
+        likeliest = [self.labels[place] for place in chances.argmax(axis=1)]
+        return self._themes(chances), [[name] if name in self.codebook.names else [] for name in likeliest]
+
+    def _themes(self, chances: Array) -> Probabilities:
+        theme = np.zeros((len(chances), len(self.codebook.names)))
+        for place, name in enumerate(self.labels):
+            if name in self.codebook.names:
+                theme[:, self.codebook.names.index(name)] = chances[:, place]
+        return Probabilities(self.codebook.names, (), (), theme)
+
+    def _chances(self, texts: Sequence[str]) -> Array:
+        """(n, labels)."""
         import torch
 
-        theme = np.zeros((len(texts), len(self.codebook.names)))
-        own = [(place, self.codebook.names.index(x)) for place, x in enumerate(self.labels) if x in self.codebook.names]
+        found = np.zeros((len(texts), len(self.labels)))
         for start in range(0, len(texts), BATCH):
             batch = [sound(text) for text in texts[start : start + BATCH]]
             encoded = self._tokenizer(batch, truncation=True, max_length=TOKENS, padding=True, return_tensors="pt")
             with torch.inference_mode():
                 logits = self._network(**encoded).logits.double()
-            found: Array = (torch.softmax(logits, dim=-1) if self._one else torch.sigmoid(logits)).numpy()
-            for place, t in own:
-                theme[start : start + len(batch), t] = found[:, place]
-        return Probabilities(self.codebook.names, (), (), theme)
+            shared = torch.softmax(logits, dim=-1) if self.one_each else torch.sigmoid(logits)
+            found[start : start + len(batch)] = shared.numpy()
+        return found
 
     def save(self, folder: Path) -> None:
         """Raises ModelError: the model stays where it is."""

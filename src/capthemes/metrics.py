@@ -102,10 +102,16 @@ def evaluate(
 
     Without probabilities only the labels are scored, over `themes`, or over those that occur. Paragraphs of one
     document, and one paragraph in several languages, are resampled together. A theme is scored on the paragraphs that
-    were read for it.
+    were read for it; one that was read for none is left out.
     """
     names = probabilities.themes if probabilities else tuple(themes or _occurring(gold, decided))
-    read, weights = read_matrix(gold, names), _weights(gold, seed)
+    read = read_matrix(gold, names)
+    if names and not (some := read.any(axis=1)).all():
+        kept = np.flatnonzero(some)
+        gold, decided = ([side[row] for row in kept.tolist()] for side in (gold, decided))
+        read = read[kept]
+        probabilities = probabilities[kept] if probabilities else None
+    weights = _weights(gold, seed)
     gold, decided = (as_read(gold, side, names) for side in (gold, decided))
     told = frozenset(p for p in ("stance", "voice") if probabilities and getattr(probabilities, p) is not None)
     counted = outcomes(gold, decided, names, told)
@@ -114,8 +120,8 @@ def evaluate(
     chances = _Chances(theme_matrix(gold, names), probabilities.theme, weights, read) if probabilities else None
     stance, voice = (_given(gold, probabilities, part) for part in ("stance", "voice"))
     return Evaluation(
-        paragraphs=int(read.any(axis=1).sum()),
-        documents=len({unit(gold[row]) for row in np.flatnonzero(read.any(axis=1))}),
+        paragraphs=len(gold),
+        documents=len({unit(paragraph) for paragraph in gold}),
         themes={name: _theme(drawn[:, t], chances, t) for t, name in enumerate(names)},
         micro_f1=_score(f1(drawn.sum(axis=1))),
         macro_f1=_score(macro_f1(drawn)) if has.any() else None,
@@ -173,8 +179,10 @@ def f1_interval(counts: Array, gold: Sequence[Paragraph], seed: int = 0) -> Scor
 
 def resamples(documents: int, seed: int) -> Array:
     """(RESAMPLES, documents): how often each document is drawn."""
+    if not documents:
+        return np.zeros((RESAMPLES, 0))
     rng = np.random.default_rng(seed)
-    return rng.multinomial(documents, np.full(documents, 1 / max(documents, 1)), size=RESAMPLES).astype(float)
+    return rng.multinomial(documents, np.full(documents, 1 / documents), size=RESAMPLES).astype(float)
 
 
 def _weights(gold: Sequence[Paragraph], seed: int) -> Array:
@@ -191,9 +199,11 @@ class _Chances:
     """
 
     def __init__(self, truth: np.ndarray, p: Array, weights: Array, read: np.ndarray) -> None:
-        columns = [(y[rows], q[rows], weights[:, rows]) for y, q, rows in zip(truth.T, p.T, read.T, strict=True)]
-        self.precision = np.stack([_average_precisions(*column) for column in columns], axis=1)
-        self.error = np.stack([_errors(*column) for column in columns], axis=1)
+        found = []
+        for y, q, rows in zip(truth.T, p.T, read.T, strict=True):
+            column = (y, q, weights) if rows.all() else (y[rows], q[rows], weights[:, rows])
+            found.append((_average_precisions(*column), _errors(*column)))
+        self.precision, self.error = (np.stack(part, axis=1) for part in zip(*found, strict=True))
         self.brier = np.sum((p - truth) ** 2 * read, axis=1) / np.maximum(read.sum(axis=1), 1)
         inside = [(_bins(p) == b) & read for b in range(BINS)]
         self.reliability = [(int(i.sum()), float(p[i].mean()), float(truth[i].mean())) for i in inside if i.any()]
@@ -211,7 +221,8 @@ def _errors(truth: np.ndarray, p: Array, weights: Array) -> Array:
 
 def _drawn(weights: Array, counts: Array) -> Array:
     """(B, T, 3) sums of (n, T, 3) counts under (B, n) weights."""
-    return (weights @ counts.reshape(len(counts), -1)).reshape(len(weights), *counts.shape[1:])
+    each = counts.shape[1:]
+    return (weights @ counts.reshape(len(counts), int(np.prod(each)))).reshape(len(weights), *each)
 
 
 def _score(drawn: Array) -> Score:

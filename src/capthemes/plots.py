@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "osD^vPX"  # of another number than the colours, so that pairs repeat late
 DPI = 150
+ROOM = 0.1  # of the learning curve's width: what the label of a tick takes, with a gap
 
 
 def draw(found: Mapping[str, Evaluation], folder: Path, codebook: Codebook, lang: str = "en") -> list[Path]:
@@ -139,10 +140,9 @@ def learning_curve(curves: Mapping[str, Sequence[tuple[int, float]]], score: str
     for place, (source, points) in enumerate(curves.items()):
         sizes, values = np.array(points, dtype=float).reshape(-1, 2).T
         axes.plot(sizes, values, marker=_marker(place), color=_colour(place), lw=1.2, label=source)
-    ticks = sorted({size for points in curves.values() for size, _ in points})
-    kept = [size for size, after in zip(ticks, [*ticks[1:], np.inf], strict=True) if after / size > 1.2]
+    ticks = _apart(sorted({size for points in curves.values() for size, _ in points}))
     axes.set_xscale("log")
-    axes.set_xticks(kept, [f"{size:,}" for size in kept])
+    axes.set_xticks(ticks, [f"{size:,}" for size in ticks])
     axes.minorticks_off()
     axes.set(xlabel="paragraphs trained on", ylabel=score)
     axes.grid(alpha=0.3)
@@ -212,6 +212,15 @@ def _below(axes: "Axes", entries: int) -> None:
 
 def _colour(place: int) -> str:
     return COLOURS[place % len(COLOURS)]
+
+
+def _apart(ticks: Sequence[int]) -> list[int]:
+    """Of rising ticks on a logarithmic axis, the last and those whose labels have room before the next one kept."""
+    kept = list(ticks[-1:])
+    for tick in ticks[-2::-1]:
+        if np.log(kept[-1] / tick) >= ROOM * np.log(ticks[-1] / ticks[0]):
+            kept.append(tick)
+    return kept[::-1]
 
 
 def _marker(place: int) -> str:

@@ -1,7 +1,7 @@
 """Scoring: whoever answers, on any labelled paragraphs: all scores, by slice, among annotators, against another."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from capthemes.errors import AnnotationError, ModelError
 from capthemes.evaluation import decided
 from capthemes.metrics import Evaluation, Score, Signature, f1_interval
 from capthemes.metrics import evaluate as evaluate_labels
+from capthemes.model import Model
 from capthemes.outcomes import outcomes
-from capthemes.records import Label, Paragraph, as_read
+from capthemes.records import Label, Paragraph, as_read, read_matrix
 from capthemes.slices import slices
 from capthemes.store import data_name
 from capthemes.training import gather
@@ -38,7 +39,8 @@ class Scored:
 class Report:
     """All scores of one answerer on one set: `slices` has "all" first, then "language: zh" and its like.
 
-    `small_slices` counts those that have too few paragraphs to be scored. `standing` has, for the answerer and for
+    `small_slices` counts those that have too few paragraphs to be scored; `left_out` says what of the set is not
+    among them, as its texts were not at hand, or it was read for no theme. `standing` has, for the answerer and for
     each annotator of the set, the micro-F1 of themes against each other annotator's own labels; it is empty where the
     set has no annotators' labels.
     """
@@ -48,11 +50,17 @@ class Report:
     slices: Mapping[str, Scored]
     standing: Mapping[str, Mapping[str, Score]]
     small_slices: int = 0
+    left_out: Sequence[str] = ()
 
     @property
     def evaluation(self) -> Evaluation:
         """The scores on all paragraphs."""
         return self.slices[ALL].evaluation
+
+    @property
+    def paragraphs(self) -> int:
+        """How many were scored."""
+        return self.evaluation.paragraphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,18 @@ class Differing:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two answerers on the same paragraphs: each score's difference b - a, and the paragraphs that they part on."""
+    """Two answerers on the same paragraphs: each score's difference b - a, and the paragraphs that they part on.
+
+    `paragraphs` is how many were scored; `left_out` says what of the set was not, as a Report's does.
+    """
 
     a: str
     b: str
     signatures: tuple[Signature, Signature]
     differences: Mapping[str, Difference]
     differing: Sequence[Differing]
+    paragraphs: int
+    left_out: Sequence[str] = ()
 
 
 def evaluate(
@@ -91,8 +104,9 @@ def evaluate(
     """Score anyone who labels: a Model, a function from a list of texts to their labels, a fitted estimator, a name.
 
     A function answers each text with theme names, with objects of theme, stance and voice, or with Labels. An
-    estimator's columns are the themes in the codebook's order, unless its `themes_` or `classes_` name them: those of
-    a MultiLabelBinarizer are alphabetical, give it classes=codebook.names. `data` is
+    estimator's labels are what its predict answers. Its columns are the themes in the codebook's order, unless its
+    `themes_` or `classes_` name them: those of a MultiLabelBinarizer are alphabetical, give it
+    classes=codebook.names. `data` is
     an annotated set with its split ("written/test"), a labelled jsonl file, or Paragraphs; `texts` are jsonl files
     with the texts of a set by reference. `name` is what signatures call the answerer. Strings name answerers as on
     the command line, see `answers.answerer`; `trusted` are types that a saved pipeline may load.
@@ -101,8 +115,8 @@ def evaluate(
     that cannot be asked.
     """
     who = answerer(predict, codebook, name, trusted)
-    gold, _ = gold_of(data, texts, who.codebook)
-    return report(who, gold, _name(data), seed, annotators_of(data, who.codebook))
+    gold, left_out = gold_of(data, texts, who.codebook)
+    return report(who, gold, _name(data), seed, annotators_of(data, who.codebook), left_out)
 
 
 def compare(
@@ -112,15 +126,21 @@ def compare(
     *,
     texts: Sequence[str | Path] = (),
     codebook: Codebook | None = None,
+    names: tuple[str | None, str | None] = (None, None),
     seed: int = 0,
     trusted: Sequence[str] = (),
 ) -> Comparison:
-    """Is b better than a on the same paragraphs? Arguments and errors as of `evaluate`."""
-    both = [answerer(who, codebook, trusted=trusted) for who in (a, b)]
+    """Is b better than a on the same paragraphs? Arguments and errors as of `evaluate`.
+
+    `names` are what signatures call the two; where two that are not the same would bear one name, they are numbered.
+    """
+    both = [answerer(who, codebook, name, trusted) for who, name in zip((a, b), names, strict=True)]
     check_codebooks(both)
     book = both[0].codebook
-    gold, _ = gold_of(data, texts, book)
+    gold, left_out = gold_of(data, texts, book)
     asked = [who.ask(gold) for who in both]
+    if asked[0].name == asked[1].name and a is not b and not isinstance(a, str | Path | Model):
+        asked = [replace(answers, name=f"{answers.name}#{place}") for place, answers in enumerate(asked, 1)]
     answered = [as_read(gold, decided(gold, answers.labels), book.names) for answers in asked]
     one, other = (_signature(answers.name, _name(data), gold, book, seed) for answers in asked)
     parting = [
@@ -129,7 +149,7 @@ def compare(
         if _differ(x.labels or (), y.labels or ())
     ]
     found = differences(gold, answered[0], answered[1], book.names, seed)
-    return Comparison(asked[0].name, asked[1].name, (one, other), found, parting)
+    return Comparison(asked[0].name, asked[1].name, (one, other), found, parting, len(gold), left_out)
 
 
 def report(
@@ -138,14 +158,19 @@ def report(
     data: str,
     seed: int = 0,
     by_annotator: Mapping[str, Mapping[str, tuple[Label, ...]]] | None = None,
+    left_out: Sequence[str] = (),
 ) -> Report:
-    """The scores of one answerer on labelled paragraphs, whose name in signatures is `data`."""
+    """The scores of one answerer on labelled paragraphs, whose name in signatures is `data`.
+
+    `left_out` says what of that set is not among them.
+    """
     answers, book = who.ask(gold), who.codebook
     scored = {ALL: _scored(answers, gold, data, book, seed)}
     parts, small = slices(gold)
     for name, rows in parts.items():
         scored[name] = _scored(_some(answers, rows), [gold[row] for row in rows], f"{data}, {name}", book, seed)
-    return Report(answers.name, data, scored, standing(answers, gold, by_annotator or {}, book, seed), small)
+    among = standing(answers, gold, by_annotator or {}, book, seed)
+    return Report(answers.name, data, scored, among, small, left_out)
 
 
 def standing(
@@ -181,7 +206,7 @@ def standing(
 def gold_of(
     data: str | Path | Sequence[Paragraph], texts: Sequence[str | Path], codebook: Codebook
 ) -> tuple[list[Paragraph], list[str]]:
-    """The labelled paragraphs that are scored on, and what had to be left out of a set by reference.
+    """The labelled paragraphs that are scored on, and what had to be left out: without text, or read for no theme.
 
     Raises AnnotationError where a paragraph has not been read, or none is left.
     """
@@ -193,6 +218,10 @@ def gold_of(
         gold = list(data)
     if unread := next((p.id for p in gold if p.labels is None), None):
         raise AnnotationError(f"paragraph {unread!r} has not been labelled; give it labels (() for none)")
+    read = read_matrix(gold, codebook.names).any(axis=1)
+    if unread_for := int((~read).sum()):
+        left_out = [*left_out, f"{unread_for} of {len(gold)} paragraphs were read for no theme: left out"]
+        gold = [gold[row] for row in np.flatnonzero(read).tolist()]
     if not gold:
         raise AnnotationError("no paragraphs to score on; bring at least one")
     return gold, left_out
@@ -200,10 +229,11 @@ def gold_of(
 
 def annotators_of(data: Any, codebook: Codebook) -> dict[str, dict[str, tuple[Label, ...]]]:
     """The annotators' own labels of a named set; none for a file or for paragraphs."""
-    if not isinstance(data, str) or data.endswith(".jsonl"):
+    name = data.as_posix() if isinstance(data, Path) else data
+    if not isinstance(name, str) or name.endswith(".jsonl"):
         return {}
     try:
-        return annotators(data.rpartition("/")[0] or data, codebook)
+        return annotators(name.rpartition("/")[0] or name, codebook)
     except AnnotationError:
         return {}
 

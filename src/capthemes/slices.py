@@ -15,18 +15,30 @@ IDEOGRAPHS = 1.4  # to an English word, in the paragraphs that `written` has in 
 def slices(gold: Sequence[Paragraph], least: int = LEAST) -> tuple[dict[str, list[int]], int]:
     """Rows by "language: zh", "register: party_press", ... of each part that has two slices or more.
 
-    What a paragraph tells stands in its `meta`: lang, register (or kind), translation, year. Slices of fewer than
-    `least` paragraphs are left out, and counted beside.
+    What a paragraph tells stands in its `meta`: lang, register (or kind), translation, year. Registers of fewer than
+    `least` paragraphs are put together as "register: other", where that parts them from any; other slices so small
+    are left out, and counted beside.
     """
     found: dict[str, list[int]] = {}
     for part, told in _PARTS.items():
         by_value: dict[str, list[int]] = {}
         for row, paragraph in enumerate(gold):
             by_value.setdefault(told(paragraph), []).append(row)
+        if part == "register":
+            by_value = _pooled(by_value, least)
         if len(by_value) > 1:
             found.update({f"{part}: {value}": rows for value, rows in sorted(by_value.items())})
     kept = {name: rows for name, rows in found.items() if len(rows) >= least}
     return kept, len(found) - len(kept)
+
+
+def _pooled(by_value: Mapping[str, list[int]], least: int) -> dict[str, list[int]]:
+    """The values of fewer than `least` rows as one, "other", unless all are."""
+    large = {value: rows for value, rows in by_value.items() if len(rows) >= least}
+    other = sorted(row for value, rows in by_value.items() if value not in large for row in rows)
+    if not large or not other:
+        return dict(by_value)
+    return {**large, "other": sorted([*large.get("other", []), *other])}
 
 
 def _language(paragraph: Paragraph) -> str:
@@ -46,7 +58,7 @@ def _year(paragraph: Paragraph) -> str:
     """Five years together."""
     try:
         first = int(paragraph.meta["year"]) // 5 * 5
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return "unknown"
     return f"{first}-{first + 4}"
 

@@ -1,6 +1,7 @@
 """capthemes compare."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,16 @@ OPENING = 300  # characters of a paragraph that are shown
 
 def add(commands: Commands) -> None:
     compare = commands.add_parser(
-        "compare", help="test whether one model is better than another", description=_compare.__doc__
+        "compare",
+        help="test whether one model is better than another",
+        description=_compare.__doc__,
+        usage="%(prog)s A B DATA [options]",
     )
     add = compare.add_argument
     add("a", metavar="A", help=ANSWERERS)
     add("b", metavar="B", help="another")
-    add_data(compare)
     add("--show", type=int, default=5, metavar="N", help="how many paragraphs that they part on (default: 5)")
+    add_data(compare)
     compare.set_defaults(run=_compare)
 
 
@@ -43,8 +47,11 @@ def _compare(options: argparse.Namespace) -> None:
         seed=options.seed,
         trusted=options.trusted,
     )
+    for line in found.left_out:
+        sys.stderr.write(f"capthemes: {line}\n")
     console.print(_differences(found), highlight=False)
-    console.print(f"\nA {found.a}, B {found.b}; they part on {len(found.differing):,} paragraphs", highlight=False)
+    console.print(f"\n{found.paragraphs:,} paragraphs scored", highlight=False)
+    console.print(f"A {found.a}, B {found.b}; they part on {len(found.differing):,} paragraphs", highlight=False)
     for differing in found.differing[: options.show]:
         console.print(f"\n{_opening(differing.paragraph, console.encoding)}", highlight=False, markup=False)
         console.print(_side_by_side(differing), highlight=False)

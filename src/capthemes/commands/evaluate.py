@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from capthemes.metrics import Evaluation, Score
     from capthemes.scoring import Report
 
+WIDE = 130  # columns of a terminal that hold the table of themes with all its intervals
 TITLES = {
     "micro_f1": "theme micro-F1",
     "macro_f1": "theme macro-F1",
@@ -32,15 +33,18 @@ TITLES = {
 
 def add(commands: Commands) -> None:
     evaluate = commands.add_parser(
-        "evaluate", help="score models on labelled paragraphs", description=_evaluate.__doc__
+        "evaluate",
+        help="score models on labelled paragraphs",
+        description=_evaluate.__doc__,
+        usage="%(prog)s [MODEL ...] DATA [options]",
     )
     add = evaluate.add_argument
     add("models", metavar="MODEL", nargs="*", help=f"{ANSWERERS}; the default model where none is named")
-    add_data(evaluate)
     add("--model", action="append", default=[], help="one more MODEL; may be given again")
     add("-o", "--output", type=Path, metavar="JSON", help="also write all scores with their signatures")
     add("--plots", type=Path, metavar="FOLDER", help="also draw pictures: F1 by theme, calibration, stances")
     add("--plot-labels", choices=["en", "zh"], default="en", help="the themes' names in pictures (default: en)")
+    add_data(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -63,9 +67,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     for line in left_out:
         sys.stderr.write(f"capthemes: {line}\n")
     by_annotator = annotators_of(options.data, asked[0].codebook)
-    reports = [report(who, gold, data_name(options.data), options.seed, by_annotator) for who in asked]
+    reports = [report(who, gold, data_name(options.data), options.seed, by_annotator, left_out) for who in asked]
     for found in reports:
-        for table in _tables(found):
+        for table in _tables(found, console.width):
             console.print(table, highlight=False)
             console.print()
     for found in reports:
@@ -82,9 +86,9 @@ def _evaluate(options: argparse.Namespace) -> None:
             console.print(f"drew {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _tables(report: "Report") -> Iterator["Table"]:
+def _tables(report: "Report", width: int) -> Iterator["Table"]:
     yield _overall(report)
-    yield _by_theme(report.evaluation)
+    yield _by_theme(report.evaluation, width)
     if len(report.slices) > 1 or report.small_slices:
         yield _by_slice(report)
     if report.standing:
@@ -103,11 +107,16 @@ def _overall(report: "Report") -> "Table":
     return table
 
 
-def _by_theme(found: "Evaluation") -> "Table":
+def _by_theme(found: "Evaluation", width: int) -> "Table":
+    """All scores with intervals where the console is so wide, else those of F1 alone."""
     table = _columns("theme", "gold", "precision", "recall", "F1", "AP", "ECE")
+    shown = _shown if width >= WIDE else _value
     for theme, s in found.themes.items():
-        values = [_value(s.precision), _value(s.recall), str(s.f1), _value(s.average_precision), _value(s.ece)]
+        values = [shown(s.precision), shown(s.recall), str(s.f1), shown(s.average_precision), shown(s.ece)]
         table.add_row(theme, str(s.support), *values)
+    if width < WIDE:
+        table.caption = f"all with intervals on a terminal of {WIDE} columns, and in -o"
+        table.caption_justify = "left"
     return table
 
 

@@ -114,7 +114,7 @@ def add_data(command: argparse.ArgumentParser) -> None:
     """The arguments that evaluate and compare share."""
     add = command.add_argument
     add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set as written/test")
-    add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
     add("--codebook", type=Path, help="for a MODEL that has none of its own")
-    add_trusted(command)
     add("--seed", type=int, default=0, help="of the bootstrap")
+    add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
+    add_trusted(command)
