@@ -76,11 +76,12 @@ def tiny_encoder(tmp_path_factory) -> str:
     """A BERT of two thin layers and a hundred pieces, never trained: what takes hours at full size takes a second."""
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("encoder")
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz0123456789.,", "land", "plant"]
-    vocabulary = {piece: i for i, piece in enumerate([*pieces, *(f"##{piece}" for piece in pieces[5:])])}
+    marks = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*"abcdefghijklmnopqrstuvwxyz0123456789.,", "land", "plant"]
+    vocabulary = {piece: i for i, piece in enumerate([*marks, *pieces, *(f"##{piece}" for piece in pieces)])}
     transformers.BertTokenizerFast(vocab=vocabulary).save_pretrained(folder)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    config = transformers.BertConfig(vocab_size=2 * len(pieces) - 5, **shape)
+    config = transformers.BertConfig(vocab_size=len(vocabulary), **shape)
     pytest.importorskip("torch").manual_seed(0)
     transformers.BertModel(config).save_pretrained(folder)
     return str(folder)

@@ -248,6 +248,7 @@ def _train(
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
+    network.zero_grad()  # of the size that its tables have here
     network.eval().to("cpu")
 
 
