@@ -30,16 +30,16 @@ def draw_subjects(rng: random.Random) -> tuple[list[str], bool]:
 
 
 def draw_card(rng: random.Random, language: str, extra: dict) -> dict:
-    """A card; `extra` may name the subjects to draw from and the leaning."""
+    """A card; `extra` may name the subjects, registers and lengths to draw from, and the leaning ("" for none)."""
     mix, draw, length = LISTS["mix"], LISTS["draw"], LISTS["length"]
     subjects, within = ([rng.choice(extra["subjects"])], True) if "subjects" in extra else draw_subjects(rng)
     family = "zh" if language.startswith("zh") else "en"
     return {
         "language": language,
-        "register": rng.choice(LISTS["registers"]["zh" if family == "zh" else language]),
+        "register": rng.choice(extra.get("registers") or LISTS["registers"]["zh" if family == "zh" else language]),
         "year": int(rng.choices(list(LISTS["years"]), list(LISTS["years"].values()))[0]),
         "subjects": subjects,
-        "leaning": extra["leaning"]
+        "leaning": extra["leaning"] or None
         if "leaning" in extra
         else rng.choices(LISTS["leanings"]["texts"], LISTS["leanings"]["weights"])[0]
         if within and rng.random() < mix["leaning"]
@@ -47,7 +47,7 @@ def draw_card(rng: random.Random, language: str, extra: dict) -> dict:
         "industry": rng.choice(draw["industries"]),
         "place": rng.choice(draw["places"]),
         "actor": rng.choice(draw["actors"]),
-        "length": rng.choices(length[family], length["weights"])[0],
+        "length": rng.choices(extra.get("lengths") or length[family], length["weights"])[0],
         "opening": rng.choice(draw["openings"]),
         "wording": "the usual set phrases" if rng.random() < mix["phrase"] else "no set phrases, by substance",
         "plain": rng.random() < mix["plain"],
