@@ -24,7 +24,7 @@ SHEET = Path(__file__).parent / "speed.md"
 RESULTS = Path(__file__).parent / "results" / "engines.json"
 PLAIN, WHOLE = "sentence-transformers, plain `encode`", "`accurate` as shipped, n-grams and all"
 OURS = "ONNX Runtime, single precision"
-ROUNDS = 5
+ROUNDS = 3
 LENGTHS = (20, 50, 100, 200)  # words
 TEXTS = 48
 
