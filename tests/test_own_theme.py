@@ -125,7 +125,7 @@ def test_themes_without_stances_train_in_the_fewshot_family(one_theme, tiny_enco
 def test_fewshot_refuses_files_that_do_not_fit(land_codebook, land_paragraphs, tiny_encoder, tmp_path):
     book = Codebook.load(land_codebook)
     FewShot.fit(land_paragraphs, book, 0, encoder=tiny_encoder).save(tmp_path)
-    with pytest.raises(ModelError, match="weights must be finite"):
+    with pytest.raises(ModelError, match="bias must be finite"):
         FewShot.load(tmp_path, book.only(["farmland"]))
     (tmp_path / "head.safetensors").write_bytes(b"x" * 80)
     with pytest.raises(ModelError, match="cannot be read"):

@@ -1,5 +1,6 @@
 import json
 import os
+from mmap import mmap
 
 import numpy as np
 import pytest
@@ -86,3 +87,25 @@ def test_tensors_are_those_expected_and_finite(tmp_path, tensors, message):
     save_file(tensors, path)
     with pytest.raises(ModelError, match=message):
         read_tensors(path, expected, 1000)
+
+
+def test_tensors_are_mapped_and_outlive_the_files_replacement(tmp_path):
+    path, numbers = tmp_path / "a.safetensors", np.arange(6, dtype=np.float32).reshape(2, 3)
+    save_file({"a": numbers}, path)
+    mapped = read_tensors(path, {"a": ((2, None), "float32")}, 1000)["a"]
+    base = mapped
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    assert isinstance(base.base, mmap) and not mapped.flags.writeable
+    save_file({"a": numbers + 1}, tmp_path / "fresh")
+    (tmp_path / "fresh").replace(path)
+    assert (mapped == numbers).all()
+
+
+def test_tensors_at_odd_places_are_read(tmp_path):
+    path, numbers = tmp_path / "a.safetensors", np.arange(3, dtype=np.float64)
+    header = b'{"a":{"dtype":"F64","shape":[3],"data_offsets":[0,24]}}'
+    header += b" " * (1 - len(header) % 2)  # of an odd length, which no writer makes and no reader forbids
+    path.write_bytes(len(header).to_bytes(8, "little") + header + numbers.tobytes())
+    read = read_tensors(path, {"a": ((None,), "float64")}, 1000)["a"]
+    assert len(header) % 2 == 1 and (read == numbers).all() and read.flags.aligned

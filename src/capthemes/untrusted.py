@@ -19,14 +19,18 @@ ROOM = 32 << 20  # bytes of memory that a small JSON file may ask for; a large o
 
 def read_bytes(path: Path, most: int) -> bytes:
     """The content of a plain file of at most `most` bytes. Raises ModelError for a link, a device or a larger file."""
-    if path.is_symlink() or not path.is_file():
-        raise ModelError(f"{path}: missing, or a link, or no plain file; fetch the model anew")
-    if (size := path.stat().st_size) > most:
-        raise ModelError(f"{path}: {size:,} bytes, at most {most:,} are read; fetch the model anew")
+    _check_plain(path, most)
     try:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
+
+
+def _check_plain(path: Path, most: int) -> None:
+    if path.is_symlink() or not path.is_file():
+        raise ModelError(f"{path}: missing, or a link, or no plain file; fetch the model anew")
+    if (size := path.stat().st_size) > most:
+        raise ModelError(f"{path}: {size:,} bytes, at most {most:,} are read; fetch the model anew")
 
 
 def read_json(path: Path, most: int) -> Any:
@@ -58,24 +62,32 @@ def parse(content: bytes) -> Any:
 def read_tensors(path: Path, expected: Mapping[str, tuple[Shape, str]], most: int) -> dict[str, Tensor]:
     """The tensors of a safetensors file: those of `expected` (name -> shape, dtype), all of them finite, and no other.
 
-    None in a shape is any number.
+    None in a shape is any number. They are mapped from the file, read-only, so processes that load it share its pages.
 
     Raises ModelError, naming the tensor that is not as expected.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, safe_open
 
+    _check_plain(path, most)
     try:
-        tensors: dict[str, Tensor] = load(read_bytes(path, most))
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:  # an unknown dtype has no one
+        with safe_open(path, framework="np") as file:  # it checks that one tensor follows another, to the file's end
+            parts = {name: file.get_slice(name) for name in file.offset_keys()}
+            found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
+        mapped = np.asarray(np.memmap(path, np.uint8, "r"))
+    except (SafetensorError, ValueError, OSError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
-    if strange := sorted(tensors.keys() ^ expected.keys()):
+    if strange := sorted(found.keys() ^ expected.keys()):
         raise ModelError(f"{path}: {strange[0]!r:.60} is missing or not expected; fetch the model anew")
-    for name, (shape, dtype) in expected.items():
-        tensor = tensors[name]
-        fits = tensor.ndim == len(shape) and all(s in (None, n) for s, n in zip(shape, tensor.shape, strict=True))
-        if not fits or tensor.dtype != dtype or not np.isfinite(tensor).all():
-            raise ModelError(f"{path}: {name} must be finite, {dtype} of shape {shape}; fetch the model anew")
+    tensors, place = {}, 8 + int.from_bytes(mapped[:8].tobytes(), "little")  # behind the header and its length
+    for name, (shape, dtype) in found.items():
+        wanted, kind = expected[name][0], np.dtype(expected[name][1])
+        size = kind.itemsize * math.prod(shape)
+        fits = len(shape) == len(wanted) and all(w in (None, n) for w, n in zip(wanted, shape, strict=True))
+        if fits and dtype == f"{kind.kind.upper()}{8 * kind.itemsize}":
+            tensors[name] = np.require(mapped[place : place + size].view(kind).reshape(shape), requirements="A")
+        if name not in tensors or not np.isfinite(tensors[name]).all():
+            raise ModelError(f"{path}: {name} must be finite, {kind} of shape {wanted}; fetch the model anew")
+        place += size
     return tensors
 
 
