@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sheet import filled
-from capthemes.intervals import Cell, Interval, difference, share, within
+from capthemes.intervals import Cell, Interval, correlation, difference, share, within
 from capthemes.sampling import EDGES, allocate
 
 RESULTS = Path(__file__).parent / "results" / "coverage.json"
@@ -198,9 +198,11 @@ class Laid:
         by_hand, powered = (share(self.whole.filled(rows), powered=way) for way in (False, True))
         adjusted = share(self.told.filled(rows), powered=False)
         themes = self.themes.filled(rows)
-        one, other = (within(cells.filled(rows), themes, powered=True) for cells in (self.stances, self.critical))
+        stances, critical = (cells.filled(rows) for cells in (self.stances, self.critical))
+        one, other = (within(parts, themes, powered=True) for parts in (stances, critical))
         of, total = (cells.truth.sum() for cells in (self.stances, self.themes))
-        balance = None if one is None or other is None else difference(one, other)
+        apart = one is None or other is None
+        balance = None if apart else difference(one, other, correlation(stances, critical, themes, powered=True))
         return {
             "counted_error": abs(self.counted - target) / target,
             "adjusted": holds(adjusted, target),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 
 def sources(real: Path) -> list[Path]:
-    """The files of a folder of published text that have the texts of the references."""
-    return [real / "pool.jsonl", real / "unlabelled.jsonl.gz"]
+    """What of a folder of published text has the texts of the references: two files, and perhaps git checkouts."""
+    checkouts = real / "checkouts"
+    return [real / "pool.jsonl", real / "unlabelled.jsonl.gz", *([checkouts] if checkouts.is_dir() else [])]
 
 
 def filled(sheet: str, parts: Mapping[str, Sequence[str]]) -> str:

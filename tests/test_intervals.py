@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capthemes.intervals import Cell, Interval, difference, rogan_gladen, share, wilson, within
+from capthemes.intervals import Cell, Interval, correlation, difference, rogan_gladen, share, wilson, within
 
 
 def cell(truth, predicted=None, size=10**7, mean=0.0, documents=None) -> Cell:
@@ -154,6 +154,24 @@ def test_a_difference_of_two_values_that_exclude_each_other():
     found = difference(Interval(0.5, 0.4, 0.6, "ppi"), Interval(0.5, 0.4, 0.6, "wilson"))
     assert (found.share, found.kind) == (0.0, "ppi")
     assert (found.low, found.high) == pytest.approx((-0.2, 0.2))  # each is the other's rest: their errors add up
+
+
+def test_errors_that_predictions_make_alike_widen_a_difference():
+    rng = np.random.default_rng(0)
+    whole, predicted = np.ones((2, 400))
+    one = (rng.random(400) < 0.5) * 1.0
+    cells = [
+        Cell(4000, truth, predicted_truth, 0.5, np.arange(400))
+        for truth, predicted_truth in ((one, one), (1 - one, one))
+    ]
+    wholes = [Cell(4000, whole, predicted, 1.0, np.arange(400))]
+    assert correlation(cells[:1], cells[1:], wholes, powered=False) == pytest.approx(-1)
+    assert correlation(cells[:1], cells[:1], wholes, powered=False) == pytest.approx(1)
+    nobody = [Cell(4000, 0 * whole, predicted, 1.0, np.arange(400))]
+    assert correlation(cells[:1], cells[1:], nobody, powered=False) == 0
+    thirds = Interval(0.33, 0.28, 0.38, "ppi"), Interval(0.33, 0.28, 0.38, "ppi")
+    plain, alike, apart = (difference(*thirds, given) for given in (0.0, 0.5, -0.9))
+    assert alike == plain and apart.high - apart.low > plain.high - plain.low
 
 
 def test_error_rates_undo_a_count():

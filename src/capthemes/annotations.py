@@ -82,9 +82,9 @@ def hydrate(
 ) -> Hydrated:
     """Paragraphs by reference joined with texts that the user brings; each counts only if its SHA-256 agrees.
 
-    `texts` is a jsonl file whose rows have a "text" (.gz as well), several of them, or git checkouts by repository
-    ({"owner/name": "path/of/checkout"}). The answer has the paragraphs found, with those of the set that have their
-    text already, and counts the missing by repository.
+    `texts` is a jsonl file whose rows have a "text" (.gz as well), a folder of git checkouts (owner/name), several of
+    either, or checkouts by repository ({"owner/name": "path/of/checkout"}). The answer has the paragraphs found, with
+    those of the set that have their text already, and counts the missing by repository.
 
     Raises AnnotationError for an unknown set or split, InputError for texts that cannot be read.
     """

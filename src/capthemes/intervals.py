@@ -118,10 +118,13 @@ def within(parts: Sequence[Cell], wholes: Sequence[Cell], powered: bool) -> Inte
     return Interval(one.share / (one.share + other.share), low, high, "wilson", rarer)
 
 
-def difference(one: Interval, other: Interval) -> Interval:
-    """The first share less the second, of two values that exclude each other: MOVER with their correlation."""
+def difference(one: Interval, other: Interval, correlation: float = 0.0) -> Interval:
+    """The first share less the second, of two values that exclude each other: MOVER with their correlation.
+
+    It is that of a multinomial, or `correlation` where that is lower: of what predictions leave it can be.
+    """
     odds = one.share * other.share / max((1 - one.share) * (1 - other.share), EDGE)
-    overlap = 2 * min(float(np.sqrt(odds)), 1.0)  # less the correlation, doubled
+    overlap = 2 * max(min(float(np.sqrt(odds)), 1.0), -correlation)
     value = one.share - other.share
 
     def reach(a: float, b: float) -> float:
@@ -130,6 +133,16 @@ def difference(one: Interval, other: Interval) -> Interval:
     low = value - reach(one.share - one.low, other.high - other.share)
     high = value + reach(one.high - one.share, other.share - other.low)
     return Interval(value, max(low, -1.0), min(high, 1.0), "ppi" if "ppi" in (one.kind, other.kind) else "wilson")
+
+
+def correlation(parts: Sequence[Cell], others: Sequence[Cell], wholes: Sequence[Cell], powered: bool) -> float:
+    """Of the errors of the shares of `parts` and of `others` within `wholes`, linearised; 0 where it cannot be told."""
+    if not all(len(cell.truth) for cell in wholes) or not any(cell.truth.any() for cell in wholes):
+        return 0.0
+    one, other = (_linearised(cells, wholes, powered)[2] for cells in (parts, others))
+    apart = [_summed_variance(values, wholes) for values in (one, other)]
+    both = _summed_variance([a + b for a, b in zip(one, other, strict=True)], wholes)
+    return float((both - sum(apart)) / (2 * np.sqrt(apart[0] * apart[1]))) if min(apart) > 0 else 0.0
 
 
 def rogan_gladen(counted: float, sensitivity: float, specificity: float) -> float | None:
@@ -148,7 +161,8 @@ def design_effect(cell: Cell) -> tuple[float, int]:
     if telling < FEW_DOCUMENTS:
         return float((sizes**2).sum() / n), len(sizes) - 1  # as if a document's paragraphs were all alike
     p = cell.truth.mean()
-    return max(_variance(cell.truth, cell) / (p * (1 - p) / n * (1 - n / cell.size)), 1.0), telling - 1
+    apart = p * (1 - p) / n * (1 - n / cell.size)
+    return max(_variance(cell.truth, cell) * _small(telling) / apart, 1.0), telling - 1
 
 
 def _labelled(cell: Cell) -> Interval:
@@ -172,12 +186,21 @@ def _powered(cell: Cell) -> Interval:
 
 
 def _ratio(parts: Sequence[Cell], wholes: Sequence[Cell], powered: bool) -> Interval:
-    weights = np.array([cell.size for cell in parts]) / sum(cell.size for cell in parts)
-    pairs = list(zip(weights, parts, wholes, strict=True))
+    value, whole, rest = _linearised(parts, wholes, powered)
+    half = max(_quantile(cell) for cell in wholes) * float(np.sqrt(_summed_variance(rest, wholes))) / whole
+    return Interval(_bounded(value), _bounded(value - half), _bounded(value + half), "ppi" if powered else "wilson")
+
+
+def _linearised(parts: Sequence[Cell], wholes: Sequence[Cell], powered: bool) -> tuple[float, float, list[Array]]:
+    """The share of the parts within the wholes, that of the wholes, and what each label adds to the first's error."""
+    pairs = list(zip(_weights(wholes), parts, wholes, strict=True))
 
     def means(lam: float) -> tuple[float, float]:
         part, whole = (
-            sum(w * (c.truth.mean() + lam * (c.mean - c.predicted.mean())) for w, c in zip(weights, cells, strict=True))
+            sum(
+                w * (c.truth.mean() + lam * (c.mean - c.predicted.mean()))
+                for w, c in zip(_weights(cells), cells, strict=True)
+            )
             for cells in (parts, wholes)
         )
         return float(part), float(whole)
@@ -193,10 +216,19 @@ def _ratio(parts: Sequence[Cell], wholes: Sequence[Cell], powered: bool) -> Inte
     lam = _tuned(truth, predicted) if powered else 0.0
     part, whole = means(lam)
     value = part / whole
-    rest = [p.truth - value * q.truth - lam * (p.predicted - value * q.predicted) for _, p, q in pairs]
-    variance = sum(w * w * _variance(values, p) for values, (w, p, _) in zip(rest, pairs, strict=True))
-    half = max(_quantile(p) for p in parts) * float(np.sqrt(variance)) / whole
-    return Interval(_bounded(value), _bounded(value - half), _bounded(value + half), "ppi" if powered else "wilson")
+    return value, whole, [p.truth - value * q.truth - lam * (p.predicted - value * q.predicted) for _, p, q in pairs]
+
+
+def _weights(cells: Sequence[Cell]) -> Array:
+    """The cells' shares of the corpus."""
+    sizes = np.array([cell.size for cell in cells], dtype=np.float64)
+    return np.asarray(sizes / sizes.sum())
+
+
+def _summed_variance(values: Sequence[Array], cells: Sequence[Cell]) -> float:
+    """Of the mean over all cells of labelled values."""
+    parts = zip(_weights(cells), values, cells, strict=True)
+    return sum(float(weight) ** 2 * _variance(own, cell) for weight, own, cell in parts)
 
 
 def _tuned(truth: Array, predicted: Array) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from capthemes.errors import InputError
-from capthemes.intervals import ENOUGH, Cell, Interval, difference, rogan_gladen, share, within
+from capthemes.intervals import ENOUGH, Cell, Interval, correlation, difference, rogan_gladen, share, within
 from capthemes.records import Array, Paragraph, read_matrix
 from capthemes.runs import Run, open_run
 from capthemes.sampling import Strata, document_column
@@ -179,8 +179,7 @@ class _Counting:
                 if part == "stance":
                     stances[value] = found
         if {"supportive", "critical"} <= stances.keys():
-            columns = [layout.column(t, "stance", number) for number in range(len(layout.stances))]
-            yield from self._balance(stances, {**frame, "measure": "balance"}, self._hits(t, group, columns))
+            yield from self._balance(stances, t, group, {**frame, "measure": "balance"})
 
     def sizes(self, group: int | None) -> Ints:
         """Paragraphs by stratum."""
@@ -309,17 +308,25 @@ class _Counting:
             yield Estimate(**frame, way=way, share=None, labelled=labelled, note=note if of else self._lacking(t))
 
     def _balance(
-        self, shares: Mapping[str, Mapping[str, Interval | None]], frame: dict[str, Any], labelled: int
+        self, shares: Mapping[str, Mapping[str, Interval | None]], t: int, group: int | None, frame: dict[str, Any]
     ) -> Iterator[Estimate]:
+        layout = self.tally.layout
+        columns = {value: layout.column(t, "stance", number) for number, value in enumerate(layout.stances)}
+        siblings = list(columns.values())
+        pair, labelled = ("supportive", "critical"), self._hits(t, group, siblings)
         for way in WAYS:
-            one, other = (shares[stance][way] for stance in ("supportive", "critical"))
+            one, other = (shares[stance][way] for stance in pair)
             if one is None or other is None:
                 note = "needs intervals of both stances" if len(self.truth) else NO_SAMPLE
                 yield Estimate(**frame, way=way, share=None, labelled=labelled, note=note)
             elif way == "counted":
                 yield Estimate(**frame, way=way, share=one.share - other.share, note=COUNTED)
             else:
-                yield _estimated(difference(one, other), way, frame, labelled, labelled, labelled)
+                given = layout.column(t, "given") if way == "adjusted" else None
+                chosen = (*([columns[stance]] for stance in pair), siblings)
+                parts, others, wholes = (self._cells(t, group, c, c, given) for c in chosen)
+                found = difference(one, other, correlation(parts, others, wholes, powered=way == "powered"))
+                yield _estimated(found, way, frame, labelled, labelled, labelled)
 
 
 def _estimated(found: Interval, way: str, frame: dict[str, Any], labelled: int, positives: int, of: int) -> Estimate:

@@ -10,6 +10,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from capthemes.errors import InputError
@@ -39,9 +40,10 @@ class Hydrated:
 
 
 def join(references: Iterable[Paragraph], texts: Sequence[Path] | Mapping[str, Path]) -> Hydrated:
-    """Give references their texts back, from jsonl files with "text" in their rows or from git checkouts by repository.
+    """Give references their texts back, from jsonl files with "text" in their rows or from git checkouts.
 
-    A text counts only where its SHA-256 is the reference's: what was changed since is missing.
+    Checkouts are given by repository, or as a folder that has them as owner/name. A text counts only where its SHA-256
+    is the reference's: what was changed since is missing.
 
     Raises InputError for a file that cannot be read, or a checkout that is no git repository.
     """
@@ -49,7 +51,9 @@ def join(references: Iterable[Paragraph], texts: Sequence[Path] | Mapping[str, P
     if isinstance(texts, Mapping):
         found = _from_checkouts(wanted, texts)
     else:
-        found = (text for path in texts for text in _from_file(path))
+        found = chain.from_iterable(
+            _from_checkouts(wanted, _checkouts_in(path)) if path.is_dir() else _from_file(path) for path in texts
+        )
     hashes = {paragraph.meta["sha256"] for paragraph in wanted if not paragraph.text}
     texts_by_hash = {sha256: text for sha256, text in found if sha256 in hashes}
     hydrated, missing = [], dict[str, int]()
@@ -118,6 +122,13 @@ def _from_file(path: Path) -> Iterator[tuple[str, str]]:
         raise InputError(
             f"{path}:{number}: not a JSON object with a 'text' ({error}); mend or remove the line"
         ) from None
+
+
+def _checkouts_in(folder: Path) -> dict[str, Path]:
+    found = {f"{path.parent.name}/{path.name}": path for path in sorted(folder.glob("*/*")) if path.is_dir()}
+    if not found:
+        raise InputError(f"no checkouts in {folder}; they are looked for as owner/name")
+    return found
 
 
 def _from_checkouts(references: Iterable[Paragraph], checkouts: Mapping[str, Path]) -> Iterator[tuple[str, str]]:

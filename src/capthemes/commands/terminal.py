@@ -116,5 +116,12 @@ def add_data(command: argparse.ArgumentParser) -> None:
     add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set as written/test")
     add("--codebook", type=Path, help="for a MODEL that has none of its own")
     add("--seed", type=int, default=0, help="of the bootstrap")
-    add("--texts", type=Path, nargs="+", default=[], metavar="JSONL", help="the texts of a set by reference")
+    add(
+        "--texts",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="TEXTS",
+        help="texts of a set by reference: jsonl, or a folder of checkouts",
+    )
     add_trusted(command)
