@@ -133,6 +133,13 @@ def test_references_are_hydrated_from_git_checkouts(tmp_path):
     assert annotations.hydrate({"x/y": tmp_path / "repo"}, str(tmp_path)).missing == {"o/r": 4}
     with pytest.raises(InputError, match="no git repository"):
         annotations.hydrate({"o/r": tmp_path.parent}, str(tmp_path))
+    with pytest.raises(InputError, match="looked for as owner/name"):
+        annotations.hydrate(tmp_path / "repo" / ".git" / "info", str(tmp_path))
+    (tmp_path / "checkouts" / "o").mkdir(parents=True)
+    (tmp_path / "repo").rename(tmp_path / "checkouts" / "o" / "r")
+    (tmp_path / "one.jsonl").write_text(json.dumps({"text": wanted[0]}) + "\n")
+    from_folder = annotations.hydrate([tmp_path / "one.jsonl", tmp_path / "checkouts"], str(tmp_path))
+    assert [p.text for p in from_folder.paragraphs] == wanted
 
 
 def test_a_file_or_folder_of_ones_own(tmp_path, land_codebook):
