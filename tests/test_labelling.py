@@ -186,6 +186,21 @@ def test_parquet_files_whose_types_have_no_room_for_each_other(tmp_path, first, 
     assert pyarrow.parquet.read_table(tmp_path / "run")["m"].to_pylist() == expected
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_days_beyond_the_last_year_of_python_are_written(tmp_path, form):
+    days = pyarrow.array([9_999_999, 1], pyarrow.date32())
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["x", "y"], "day": days}), tmp_path / "in.parquet")
+    label_corpus([tmp_path / "in.parquet"], tmp_path / f"out.{form}")
+    written = (tmp_path / f"out.{form}").read_text()
+    assert "29349-01-25" in written and "1970-01-02" in written
+
+
+def test_columns_that_differ_by_a_lone_surrogate_alone_are_refused(tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"text": "x", "a\\ud800": 1, "a\\ud801": 2}\n')
+    with pytest.raises(InputError, match="two columns are 'a\\?'"):
+        label_corpus([tmp_path / "in.jsonl"], tmp_path / "out.jsonl")
+
+
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 @pytest.mark.parametrize("depth", [48, 49, 900])
 def test_columns_nested_deeper_than_parquet_are_json(tmp_path, depth, opening, closing):

@@ -341,6 +341,8 @@ def _of_columns(shard: "Shard", path: Path, columns: dict[str, list[Any]], place
     text, typed = shard.source.text, {}
     for name, values in ({text: []} | columns).items():
         sound = name.encode("utf-8", "replace").decode()
+        if sound in typed:
+            raise InputError(f"{path}: two columns are {sound!r} once what is no UTF-8 is '?'; rename one")
         typed[sound] = strings(values) if name == text else _ids(values) if name == "id" else array(values)
     return _named(shard, path, typed, pyarrow.array(places, pyarrow.int64()))
 

@@ -76,7 +76,7 @@ def _write_parquet(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", 
 
 def _write_jsonl(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: io.TextIOWrapper) -> None:
     for table in tables:
-        file.write("".join(_json(row) + "\n" for row in table.to_pylist()))
+        file.write("".join(_json(row) + "\n" for row in _rows(table)))
 
 
 def _write_csv(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file: io.TextIOWrapper) -> None:
@@ -84,9 +84,27 @@ def _write_csv(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", file
     writer = csv.writer(file)
     writer.writerow([*map(_cell, kept), *OF_LABEL])
     for table in tables:
-        for row in table.to_pylist():
+        for row in _rows(table):
             for label in row["labels"] or [{}]:
                 writer.writerow([*(_cell(row[name]) for name in kept), *map(label.get, OF_LABEL)])
+
+
+def _rows(table: "pyarrow.Table") -> list[dict[str, Any]]:
+    """The rows as Python has them; days and times as Arrow writes them where one is beyond Python's last year, 9999."""
+    import pyarrow
+
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except OverflowError:
+        texts = [field.with_type(pyarrow.string()) if _is_day(field.type) else field for field in table.schema]
+        rows = table.cast(pyarrow.schema(texts)).to_pylist()
+    return rows
+
+
+def _is_day(kind: "pyarrow.DataType") -> bool:
+    from pyarrow import types
+
+    return bool(types.is_timestamp(kind) or types.is_date(kind))
 
 
 def _cell(value: Any) -> Any:
@@ -205,6 +223,6 @@ def _cast(column: "pyarrow.ChunkedArray", kind: "pyarrow.DataType") -> "pyarrow.
     own = column.type
     if own == kind or not types.is_string(kind) or types.is_null(own):
         return column.cast(kind)
-    if any(of(own) for of in (types.is_timestamp, types.is_date, types.is_time, types.is_decimal)):
+    if _is_day(own) or types.is_time(own) or types.is_decimal(own):
         return column.cast(kind)  # Python has no year above 9999
     return as_json(column.to_pylist())
