@@ -34,9 +34,9 @@ def main() -> None:
 
     def add(name: str, run: Callable[..., None], **options: dict[str, Any]) -> None:
         """A measurement whose options are the parameters of `run`."""
-        command = commands.add_parser(name, help=(run.__doc__ or "").partition(".")[0])
+        command = commands.add_parser(name, help=(run.__doc__ or "").partition(". ")[0].removesuffix("."))
         for option, settings in options.items():
-            command.add_argument(f"-{option}" if len(option) == 1 else f"--{option}", **settings)
+            command.add_argument(f"--{option}", **settings)
         command.set_defaults(run=run)
 
     add("ablation", ablation.run, real=NEEDED)

@@ -38,6 +38,7 @@ def compatible(char: str) -> str:
 
 
 def run() -> None:
+    """Write the table into the package."""
     folded, kind = table()
     shift = folded - np.arange(PLANE, dtype=np.uint16)  # nearly all zeros, and so small where it is packed
     (PACKAGE / "families" / "characters.safetensors").write_bytes(save({"shift": shift, "kind": kind}))

@@ -49,7 +49,7 @@ class Covered:
     `by_predictions` is the share of runs in which the prediction-powered way used predictions; `stance_given` that in
     which the interval of a stance within the theme was not refused, `stance` how often it then holds the true one;
     `balance` likewise of supportive less critical. `documents` is of the share of documents that have the theme, where
-    whole documents are drawn. The last three are None in results from before they were measured.
+    whole documents are drawn.
     """
 
     design: str
@@ -66,9 +66,9 @@ class Covered:
     width_by_hand: float
     width_adjusted: float
     width_powered: float
-    balance: float | None = None
-    balance_given: float | None = None
-    documents: float | None = None
+    balance: float | None
+    balance_given: float
+    documents: float | None
 
 
 def corpus(prevalence: float, shifted: bool, design: str, rng: np.random.Generator, size: int = SIZE) -> Corpus:
@@ -260,34 +260,30 @@ def rendered(sheet: str) -> str:
 
 
 def _lines(found: list[Covered]) -> Iterator[str]:
-    newer = all(one.balance is not None for one in found)
     lowest = {"adjusted": "adjusted", "powered": "prediction-powered", "stance": "for a stance within the theme"}
-    if newer:
-        lowest |= {"balance": "for supportive less critical", "documents": "for the share of documents with the theme"}
+    lowest |= {"balance": "for supportive less critical", "documents": "for the share of documents with the theme"}
     told = [f"{_lowest(found, name):.3f} {of}" for name, of in lowest.items()]
     yield (
         f"{found[0].runs:,} runs in each of {len(found)} cells. The lowest coverage is {', '.join(told[:-1])} and "
         f"{told[-1]}. Counting alone is off by {np.mean([one.counted_error for one in found]):.0%} of the share on "
         "average."
     )
-    if newer:
-        yield (
-            f"Unequal documents have {DOCUMENT} paragraphs on average, spread geometrically; shares of documents have "
-            "intervals where whole documents are drawn."
-        )
+    yield (
+        f"Unequal documents have {DOCUMENT} paragraphs on average, spread geometrically; shares of documents have "
+        "intervals where whole documents are drawn."
+    )
     yield ""
     columns = ["sample of", "text", "share", "labels", "adjusted", "powered", "by predictions"]
-    columns += ["width, by hand / adjusted / powered", "stance: given", "holds"]
-    columns += ["balance: given", "holds", "documents"] if newer else []
+    columns += ["width, by hand / adjusted / powered", "stance: given", "holds", "balance: given", "holds", "documents"]
     yield f"| {' | '.join(columns)} |"
     yield "|---" * len(columns) + "|"
     for one in found:
-        further = f" {one.balance_given:.0%} | {_held(one.balance)} | {_held(one.documents)} |" if newer else ""
         yield (
             f"| {one.design} | {'shifted' if one.shifted else 'alike'} | {one.prevalence} | {one.labels:,} "
             f"| {one.adjusted:.3f} | {one.powered:.3f} | {one.by_predictions:.0%} "
             f"| {one.width_by_hand:.3f} / {one.width_adjusted:.3f} / {one.width_powered:.3f} "
-            f"| {one.stance_given:.0%} | {_held(one.stance)} |{further}"
+            f"| {one.stance_given:.0%} | {_held(one.stance)} | {one.balance_given:.0%} | {_held(one.balance)} "
+            f"| {_held(one.documents)} |"
         )
 
 

@@ -1,6 +1,5 @@
 """The annotated sets, measured: counts, agreement, leaks, fingerprints, learning curve; shown in the data sheet."""
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from capthemes import annotations
 from capthemes.agreement import agreement
 from capthemes.codebook import Codebook
 from capthemes.corpus import split
+from capthemes.files import lines
 from capthemes.metrics import Score
 from capthemes.records import Paragraph
 from capthemes.store import fingerprint_bytes, fingerprint_file, home
@@ -38,7 +38,10 @@ def run(real: Path | None) -> None:
         splits = {name: annotations.hydrate(sources(real), split=name).paragraphs for name in annotations.SPLITS}
         references = [paragraph for part in splits.values() for paragraph in part]
         dev = annotations.paragraphs(real / "dev.jsonl")
-        published = {"dev": dev, **{path.name.split(".")[0]: list(_unread(path)) for path in sources(real)}}
+        published = {
+            "dev": dev,
+            **{path.name.split(".")[0]: list(_unread(path)) for path in sources(real) if path.is_file()},
+        }
         published["articles"] = [p for shard in split([real / "articles"]) for p in shard.read()]
         results["leaks"] = leaks.measure(written, splits, published)
         results.setdefault("fingerprints", {})["now"] = fingerprints.measure(written, references)
@@ -64,10 +67,9 @@ def stale(results: dict[str, Any]) -> list[str]:
 
 def _unread(path: Path) -> Iterator[Paragraph]:
     """The paragraphs of a jsonl file, gzipped or not, without labels."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        for row in map(json.loads, file):
-            yield Paragraph(row["id"], row["text"])
+    for _, line in lines(path):
+        row = json.loads(line)
+        yield Paragraph(row["id"], row["text"])
 
 
 def language(row: dict[str, Any] | Paragraph) -> str:
@@ -109,7 +111,7 @@ def agreements(codebook: Codebook) -> dict[str, Any]:
     found = {}
     for name in SETS:
         rows = [row for part in annotations.load(name).values() for row in part]
-        documents = {row["id"]: row.get("doc") or row.get("group") or row["id"] for row in rows}
+        documents = {row["id"]: row.get("group") or row.get("doc") or row["id"] for row in rows}
         by_route = annotations.annotators(name)
         for lang in LANGUAGES:
             ids = {row["id"] for row in rows if language(row) == lang}

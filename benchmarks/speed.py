@@ -5,7 +5,6 @@ processor time; threads and cold starts are by the clock. The peers are trained 
 themes.
 """
 
-import gzip
 import json
 import os
 import platform
@@ -28,6 +27,7 @@ from capthemes import annotations
 from capthemes.families import kernel
 from capthemes.families.linear import _utf8
 from capthemes.families.ngrams import characters
+from capthemes.files import lines
 from capthemes.records import Paragraph, theme_matrix
 from capthemes.text import script
 
@@ -72,8 +72,8 @@ def texts_of(real: Path | None, lang: str) -> Iterator[str]:
     if real is None:
         pool = [p.text for p in annotations.paragraphs("written") if script(p.text) == lang]
     else:
-        with gzip.open(real / "unlabelled.jsonl.gz", "rt", encoding="utf-8") as file:
-            pool = [text for text in (json.loads(line)["text"] for line in file) if script(text) == lang]
+        texts = (json.loads(line)["text"] for _, line in lines(real / "unlabelled.jsonl.gz"))
+        pool = [text for text in texts if script(text) == lang]
     for i in range(IN_FILES):
         yield pool[i % len(pool)]
 

@@ -229,6 +229,19 @@ def test_what_a_terminal_cannot_print_is_no_error(tmp_path):
     assert b"\x1b" not in run.stdout
 
 
+@pytest.mark.parametrize("name", ["o.PARQUET", "o.CSV", "o.JSONL"])
+def test_endings_in_capitals_are_the_same_forms(articles, tmp_path, capsys, name):
+    assert main(["label", str(articles), "-o", str(tmp_path / name)]) == 0
+    assert f"wrote {tmp_path / name}" in capsys.readouterr().out
+
+
+def test_a_dry_run_refuses_what_the_run_would(articles, tmp_path, capsys):
+    (tmp_path / "o.csv").write_text("mine")
+    for output, message in (("nowhere/o.csv", "no folder"), ("o.csv", "exists; choose another name")):
+        assert main(["label", str(articles), "-o", str(tmp_path / output), "--dry-run"]) == 1
+        assert message in capsys.readouterr().err
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(articles, tmp_path, capsys):
     before = sorted(tmp_path.rglob("*"))
     assert main(["label", str(articles), "-o", str(tmp_path / "run"), "--dry-run", "--workers", "2"]) == 0

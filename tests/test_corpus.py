@@ -12,6 +12,7 @@ import pytest
 from capthemes import corpus, writing
 from capthemes.corpus import Rows, Source, split
 from capthemes.errors import InputError, TextTypeError
+from capthemes.files import lines
 from capthemes.reading import tables
 
 
@@ -193,6 +194,15 @@ def test_packed_jsonl_is_cut_as_if_unpacked_whichever_shards_are_read(tmp_path, 
     plain = split([tmp_path / "a.jsonl"])[::3]
     assert [p.text for s in some for p in s.read()] == [p.text for s in plain for p in s.read()]
     assert [p.text for s in some[:2][::-1] for p in s.read()] == [p.text for s in plain[:2][::-1] for p in s.read()]
+
+
+def test_a_packed_file_that_another_replaced_is_read_from_its_beginning(tmp_path):
+    path, fresh = tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.gz"
+    packed(path, b"old line 1\nold line 2\nold line 3\n")
+    packed(fresh, b"new line 1\nnew line 2\nnew line 3\n")
+    assert list(lines(path, 0, 11)) == [(0, b"old line 1\n")]
+    fresh.replace(path)
+    assert list(lines(path, 11, 22)) == [(11, b"new line 2\n")]
 
 
 def test_a_damaged_packed_file_is_named(tmp_path):

@@ -30,7 +30,7 @@ def test_intervals_hold_the_true_share_where_counts_are_far_off(design, shifted,
     assert (found.documents is None) == ("documents" not in design)
 
 
-def test_shares_that_were_not_measured_before_get_columns_once_they_are(tmp_path, monkeypatch):
+def test_shares_of_documents_are_shown_where_documents_are_drawn(tmp_path, monkeypatch):
     found = [asdict(coverage.cover(design, False, 0.3, 300, 4)) for design in coverage.DESIGNS]
     (tmp_path / "coverage.json").write_text(json.dumps(found))
     monkeypatch.setattr(coverage, "RESULTS", tmp_path / "coverage.json")

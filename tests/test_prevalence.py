@@ -10,8 +10,8 @@ from capthemes import prevalence, rounds
 from capthemes.codebook import Codebook
 from capthemes.errors import InputError
 from capthemes.intervals import wilson
-from capthemes.records import Label, Paragraph, unit
-from capthemes.runs import ADDED, open_run
+from capthemes.records import BY_HAND, Label, Paragraph, unit
+from capthemes.runs import open_run
 from capthemes.sampling import Strata, draw, each_alone, power, read_sample
 
 THEMES = ("farmland", "industrial_land")
@@ -280,12 +280,12 @@ def test_rows_without_a_document_are_each_their_own(tmp_path):
 def test_a_runs_own_columns_do_not_stand_for_the_samples(tmp_path, land_codebook, documents):
     """A corpus with how often each text was read had all its sample refused, once it was labelled."""
     table, gold = corpus(400)
-    for name in ADDED:
+    for name in BY_HAND:
         table = table.append_column(name, pyarrow.array([i % 7 for i in range(400)]))
     pyarrow.parquet.write_table(table, tmp_path / "run.parquet")
     run = open_run(tmp_path / "run.parquet")
     rows = draw(run, 80, documents=documents)
-    assert all(row[f"input_{name}"] == int(row["id"][1:]) % 7 for row in rows for name in ADDED)
+    assert all(row[f"input_{name}"] == int(row["id"][1:]) % 7 for row in rows for name in BY_HAND)
     assert ("stratum" in rows[0]) == (documents is None)
     found = [row | {"labels": [{"theme": x.theme} for x in gold[row["id"]].labels]} for row in rows]
     (tmp_path / "hand.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")

@@ -240,6 +240,17 @@ def test_a_first_part_without_rows_is_opened(tmp_path, capsys):
     assert open_run(tmp_path / "run").model == capthemes.load().id
 
 
+def test_a_file_system_without_locks_is_named(many, tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def absent(file, how):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", absent)
+    with pytest.raises(RunError, match="has no locks"):
+        label_corpus([many], tmp_path / "run")
+
+
 def test_a_dry_run_counts_no_more_workers_than_shards(many, tmp_path, capsys):
     for asked, shown in (("4", "4"), ("8", "6")):
         assert main(["label", str(many), "-o", str(tmp_path / "run"), "--dry-run", "--workers", asked]) == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from capthemes.errors import InputError, ModelError
 from capthemes.model import DEFAULT, Model, load, stamp
 from capthemes.reading import apart, is_string
-from capthemes.records import label_type
+from capthemes.records import ANSWERS, label_type
 from capthemes.text import scripts
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 2  # of the output's columns; 2 brought probabilities
 LANGUAGES = ("auto", "en", "zh")
-ADDED = ("labels", "probabilities", "model", "schema")
 BATCH = 2000  # paragraphs that are predicted together
 
 
@@ -93,8 +92,8 @@ def _loaded(model: str, stamp: tuple[int, ...]) -> Model:
 def _kept(schema: "pyarrow.Schema", text: str, lang: str) -> dict[str, str]:
     """The input's columns and what they are called beside ours; its own lang is ours where that is automatic."""
     if _tells_languages(schema, text, lang):
-        return apart([name for name in schema.names if name != "lang"], ADDED)
-    return apart(schema.names, (*ADDED, "lang"))
+        return apart([name for name in schema.names if name != "lang"], ANSWERS)
+    return apart(schema.names, (*ANSWERS, "lang"))
 
 
 def _tells_languages(schema: "pyarrow.Schema", text: str, lang: str) -> bool:

@@ -38,6 +38,11 @@ def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> 
     write_text(path, MARK + file.getvalue())
 
 
+def long_cells() -> None:
+    """Let the csv package read cells of any length: the most that Windows takes."""
+    csv.field_size_limit(2**31 - 1)
+
+
 def read(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
     """The rows of a csv file by column, each with its place, file:line; strings as they were before they were written.
 
@@ -47,7 +52,7 @@ def read(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, Mapping[str, 
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: not UTF-8 at byte {error.start}; save it as 'CSV UTF-8'") from None
-    csv.field_size_limit(2**31 - 1)  # the most that Windows takes
+    long_cells()
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [plain(name) for name in next(reader, [])]

@@ -37,6 +37,8 @@ FAR = 0.75  # chance that a paragraph is stranger than one of the training text,
 MOST = 20_000  # paragraphs of a run that are read
 PARTS = 16  # of a run that are read
 STRANGEST = 5  # paragraphs that are named
+MANY_OUTSIDE = 0.1  # share of paragraphs outside, from which on there is a warning
+FEW = 100  # paragraphs of a language or length, below which those of all stand in
 OUTSIDE_DOCUMENT = 0.5  # share of its paragraphs outside, from which on a document is
 _WORD = re.compile(f"[{HAN}]+|[^\\W\\d_{HAN}]+")
 Ints = npt.NDArray[np.intp]
@@ -104,7 +106,7 @@ class Drift:
     @property
     def warning(self) -> str | None:
         """A line for a summary, where the corpus is not the model's kind of text."""
-        if self.distance < FAR and self.outside < 0.1:
+        if self.distance < FAR and self.outside < MANY_OUTSIDE:
             return None
         return f"not the kind of text that the model knows: {self}; check labels by hand before use"
 
@@ -186,7 +188,7 @@ class Profile:
         outside = read.outside
         strays: tuple[str, ...] = ()
         if documents is not None and len(texts):
-            names, place = np.unique(np.array(documents, dtype=object).astype(str), return_inverse=True)
+            names, place = np.unique(documents, return_inverse=True)
             part = np.bincount(place, weights=outside) / np.bincount(place)
             order = np.lexsort((names, -part))
             strays = tuple(str(names[i]) for i in order if part[i] >= OUTSIDE_DOCUMENT)
@@ -277,7 +279,7 @@ def _measured(counts: Sequence[Sequence[float]], language: Ints, sizes: Array) -
     for row, found in enumerate(counts):
         if found:
             having = np.asarray(found, dtype=np.float64)
-            known = having >= LEAST - 1e-6
+            known = having >= LEAST
             size = math.log2(sizes[language[row]])
             bits = np.where(known, size - np.log2(np.maximum(having, LEAST)), size - 1 + UNKNOWN)
             surprise[row], unknown[row] = np.maximum(bits, 0).mean(), 1 - known.mean()
@@ -298,7 +300,7 @@ def _quantiles(surprise: Array, language: Ints, lengths: Ints) -> Array:
         for length in range(len(BINS) + 1):
             own = every & (language == number) & (bins == length)
             same = every & (language == number)
-            rows = own if own.sum() >= 100 else same if same.sum() >= 100 else every
+            rows = own if own.sum() >= FEW else same if same.sum() >= FEW else every
             table[number, length] = np.percentile(surprise[rows], np.arange(101))
     return table
 

@@ -11,20 +11,24 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
 
 from capthemes.errors import InputError
-from capthemes.inflation import LONGEST_LINE, check
-from capthemes.inflation import line as next_line
+from capthemes.inflation import check
 
 Reject: TypeAlias = Callable[[Path, str], None]  # what becomes of a broken row or file: its file, and the reason
 
 PACKED = (".gz", ".zst")
 CHUNK = 1 << 20
+LONGEST_LINE = 16 << 20  # bytes
 
 
 @dataclass(slots=True)
 class _Unpacking:
-    """A packed file that is being read: where it stands, and up to which byte all lines that begin there are read."""
+    """A packed file that is being read: where it stands, and up to which byte all lines that begin there are read.
+
+    `state` tells it from another file of its name.
+    """
 
     path: Path
+    state: tuple[int, ...]
     file: BinaryIO
     at: int = 0
     until: int = 0
@@ -75,9 +79,9 @@ def lines(
 
 def _packed_lines(path: Path, start: int, stop: int | None, reject: Reject | None) -> Iterator[tuple[int, bytes]]:
     with _damage(path):
-        reading = _last.pop() if _last else None
-        if reading is None or reading.path != path or start < reading.until or not start:
-            reading = _Unpacking(path, _unpacked(path))
+        reading, state = _last.pop() if _last else None, _state(path)
+        if reading is None or (reading.path, reading.state) != (path, state) or start < reading.until or not start:
+            reading = _Unpacking(path, state, _unpacked(path))
         while reading.at < start - 1:
             reading.at += len(_some(reading.file, start - 1 - reading.at, path))
         if reading.at < start:
@@ -95,14 +99,19 @@ def _packed_lines(path: Path, start: int, stop: int | None, reject: Reject | Non
 
 def _line(file: BinaryIO, path: Path, at: int, most: int | None, reject: Reject | None) -> tuple[bytes, int]:
     """The next line and its length; of one that was rejected at least the first `most` bytes are passed over."""
-    try:
-        line = next_line(file, path, at)
-    except InputError as error:
-        if reject is None:
-            raise
-        reject(path, str(error))
-        return b"", LONGEST_LINE + 1 + _rest(file, most)
-    return line, len(line)
+    line = file.readline(LONGEST_LINE + 1)
+    if len(line) <= LONGEST_LINE:
+        return line, len(line)
+    told = f"{path}: the line at byte {at:,} has more than {LONGEST_LINE:,} bytes; mend or remove it"
+    if reject is None:
+        raise InputError(told)
+    reject(path, told)
+    return b"", LONGEST_LINE + 1 + _rest(file, most)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    about = path.stat()
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def _rest(file: BinaryIO, most: int | None = None) -> int:

@@ -27,6 +27,8 @@ FORMAT = "1"
 LANGUAGES = ("en", "zh")
 CONFIDENCE = 0.9  # with which a precision holds, over draws of the held-out paragraphs
 GRID = np.linspace(4, -4, 17)  # log-odds of raw probabilities that are tested, the strictest first
+WITHOUT_END = 1 << 60  # size of a corpus of which nothing is known by being labelled
+ROUNDING = 1e-9  # of sums of 1/size
 Kind = Literal["recall", "precision"]
 Holds = Literal["in the language", "over all languages", "not"]
 OWN, POOLED, NOT = get_args(Holds)
@@ -267,7 +269,7 @@ def recall_bound(positives: Array, documents: npt.NDArray[np.intp], alpha: float
     lost = np.concatenate([[0.0], np.cumsum(1 / sizes[place[order]])])
     ranked = positives[order]
     below = lost[np.searchsorted(ranked, ranked, side="left")]
-    return float(ranked[below <= allowed + 1e-9][-1])
+    return float(ranked[below <= allowed + ROUNDING][-1])
 
 
 def precision_bound(
@@ -285,7 +287,7 @@ def precision_bound(
         level += delta / len(GRID)
         right, own = truth[chosen].astype(np.float64), documents[chosen]
         if _unlikely(right, 1.0, precision) <= level:  # before documents are counted, which takes longer
-            effect = design_effect(Cell(1 << 60, right, right, 0.0, own))[0]
+            effect = design_effect(Cell(WITHOUT_END, right, right, 0.0, own))[0]
             if _unlikely(right, effect, precision) <= level:
                 found = float(threshold)
                 continue

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,20 +14,8 @@ if TYPE_CHECKING:
 
 ALWAYS = 64 << 20  # bytes that any file may come out as
 TIMES = 1000  # a parquet file of repeated paragraphs comes out at a few hundred times its size, other text at ten
-LONGEST_LINE = 16 << 20
 PIECE = 32 << 20  # bytes of strings in one batch
 WIDTH = 16  # bytes of a number at most
-
-
-def line(file: BinaryIO, path: Path, at: int) -> bytes:
-    """The next line of an open file, which stands at byte `at`; b"" at its end.
-
-    Raises InputError for a line that never ends.
-    """
-    found = file.readline(LONGEST_LINE + 1)
-    if len(found) > LONGEST_LINE:
-        raise InputError(f"{path}: the line at byte {at:,} has more than {LONGEST_LINE:,} bytes; mend or remove it")
-    return found
 
 
 def footer(path: Path) -> "pyarrow.parquet.FileMetaData":

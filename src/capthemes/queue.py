@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from capthemes.errors import InputError
 from capthemes.reading import apart
-from capthemes.records import Array, Label
+from capthemes.records import ANSWERS, BY_HAND, Array, Label
 from capthemes.rounds import OWN, Record, theme_counts
-from capthemes.runs import ADDED, Run
+from capthemes.runs import Run
 
 Rows = npt.NDArray[np.intp]
 STRATEGIES = ("uncertainty", "diversity", "thin", "mixed", "random")
@@ -26,7 +26,7 @@ CANDIDATES = {"mixed": 4}  # for each place in the queue, whose texts are read; 
 MANY = 20
 DIMENSIONS = 1024  # of the vectors that distances are measured in: runs of characters, hashed with signs
 CERTAIN = 1e-6
-RUN_COLUMNS = ("id", "text", "labels", "probabilities", "model", "schema")
+RUN_COLUMNS = ("id", "text", *ANSWERS)
 
 
 def queue(
@@ -194,6 +194,6 @@ def _records(run: Run, rows: Rows) -> list[Record]:
 
 def _record(row: Mapping[str, Any]) -> Record:
     labels = tuple(Label(**label) for label in row["labels"])
-    names = apart((name for name in row if name not in (*RUN_COLUMNS, *OWN) and row[name] is not None), ADDED)
+    names = apart((name for name in row if name not in (*RUN_COLUMNS, *OWN) and row[name] is not None), BY_HAND)
     meta = {fresh: row[name] for name, fresh in names.items()}
     return Record(row["id"], row["text"], {}, labels, row["model"], meta)

@@ -9,9 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from capthemes.cells import long_cells
 from capthemes.errors import InputError
 from capthemes.files import Reject, decode, is_ascii_based, line_of, lines
 from capthemes.inflation import batches, footer
+from capthemes.records import ANSWERS
 from capthemes.text import paragraphs
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 ROWS = 16_384  # rows in one table of parquet or of a dataset
 DEEPEST = 48  # parquet is read to 100 levels, and a list takes two
 CELLS = 4 << 20  # of a shard of jsonl, rows times columns, beyond one for each of its bytes
-OURS = ("id", "text", "document", "position", "labels", "probabilities", "model", "schema")
+OURS = ("id", "text", "document", "position", *ANSWERS)
 OWN_COLUMNS = (*OURS, "theme", "stance", "voice", "probability")  # the last four in csv
 
 
@@ -268,7 +270,7 @@ def _csv_header(path: Path, encoding: str, form: str) -> list[str]:
 
 def csv_reader(text: Iterable[str], form: str) -> Any:
     """A strict reader of csv or tsv lines; its `line_num` is the number of lines read."""
-    csv.field_size_limit(2**31 - 1)  # the most that Windows takes
+    long_cells()
     return csv.reader(text, delimiter="\t" if form == "tsv" else ",", strict=True)
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 Array = npt.NDArray[np.float64]
+ANSWERS = ("labels", "probabilities", "model", "schema")  # the columns that labelling adds to a row
+BY_HAND = ("read", "stratum", "weight", "drawn_by")  # those that a sample, or who labels it by hand, adds
 DOCUMENTS = ("group", "doc", "document")  # where a paragraph's meta says what it is from
 Indices = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
 

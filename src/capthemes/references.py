@@ -6,13 +6,13 @@ import io
 import json
 import re
 import subprocess
-import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from capthemes.cells import long_cells
 from capthemes.errors import InputError
 from capthemes.files import lines
 from capthemes.records import Paragraph
@@ -84,7 +84,7 @@ def _texts_in(path: str, content: str) -> Iterator[str]:
     kind = Path(path).suffix.lower()
     try:
         if kind in (".csv", ".tsv"):
-            csv.field_size_limit(sys.maxsize)
+            long_cells()
             yield from (
                 cell
                 for row in csv.reader(io.StringIO(content), delimiter="\t" if kind == ".tsv" else ",")

@@ -26,7 +26,6 @@ BEGUN, FINISHED, GATHERED = "begun", "finished", "gathered"  # the last: into on
 STATE = ".run"
 MANIFEST = "run.json"
 PARTS = ("parquet", "jsonl")
-ADDED = ("read", "stratum", "weight", "drawn_by")  # to rows that a person labels, by that person or by a sample
 BOUND = {  # key of run.json -> what a refusal calls it
     "format": "the format of run.json",
     "capthemes": "the version of capthemes",
@@ -284,6 +283,9 @@ def _lock(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[N
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise RunError(f"another run is writing into {path.parents[1]}; let it end, or stop it") from None
+        except OSError as error:
+            where = f"the file system of {path.parents[1]} has no locks ({error.strerror})"
+            raise RunError(f"{where}; write to another, or mount it with them (Lustre: -o flock)") from error
         yield
 
 

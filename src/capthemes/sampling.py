@@ -14,8 +14,8 @@ from capthemes.codebook import Codebook
 from capthemes.errors import InputError
 from capthemes.intervals import ENOUGH, LEVEL, wilson
 from capthemes.reading import apart
-from capthemes.records import Array, Paragraph, unit
-from capthemes.runs import ADDED, Run, document_names
+from capthemes.records import ANSWERS, BY_HAND, Array, Paragraph, unit
+from capthemes.runs import Run, document_names
 
 if TYPE_CHECKING:
     import pyarrow
@@ -24,7 +24,6 @@ EDGES = (0.05, 0.2, 0.5)  # of probability, between strata
 LEAST = 10  # labels in each stratum
 LEAST_SPREAD = 0.1  # of the truth in a stratum: where a model is sure it may be wrong
 ANY = "any"
-ANSWERS = ("labels", "probabilities", "model", "schema")  # of the model: they would lead the hand
 Ints = npt.NDArray[np.intp]
 Item = TypeVar("Item")
 
@@ -90,7 +89,7 @@ def draw(
 
     Drawn from strata of the highest predicted probability, or of that of `theme`: more where paragraphs are many and
     the model unsure. Each row has the run's columns but its answers, the stratum, the weight (how many paragraphs of
-    the run it stands for) and labels null; a column of the run that has a name of ADDED is input_NAME there.
+    the run it stands for) and labels null; a column of the run that has a name of BY_HAND is input_NAME there.
     `documents`, the column that says what a paragraph is from, draws whole documents instead, each as likely as
     another, until there are `n` paragraphs: what shares of documents need. Their rows name it under "drawn_by".
 
@@ -104,7 +103,7 @@ def draw(
         raise InputError(f"no theme {theme!r} in the run; it has: {', '.join(run.themes)}")
     if theme is not None and documents is not None:
         raise InputError("a sample is drawn by a theme's probability or by documents; choose one")
-    if documents in ADDED:
+    if documents in BY_HAND:
         raise InputError(
             f"the rows of a sample have a {documents!r} of their own; rename the run's column to draw by it"
         )
@@ -269,7 +268,7 @@ def _taken(run: Run, rows: Ints) -> Iterator[dict[str, Any]]:
     for batch in run.batches():
         inside = rows[(rows >= start) & (rows < start + len(batch))] - start
         kept = batch.drop_columns([name for name in ANSWERS if name in batch.schema.names])
-        names = apart(kept.schema.names, ADDED)
+        names = apart(kept.schema.names, BY_HAND)
         yield from ({fresh: row[name] for name, fresh in names.items()} for row in kept.take(inside).to_pylist())
         start += len(batch)
 

@@ -98,11 +98,11 @@ def read_about(path: Path, form: str, most: int) -> dict[str, Any]:
     """
     from safetensors import SafetensorError, safe_open
 
-    read_bytes(path, most)
+    _check_plain(path, most)
     try:
         with safe_open(path, framework="np") as file:
             about = parse((file.metadata() or {})["about"].encode())
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); fetch the model anew") from error
     if not isinstance(about, dict) or about.get("format") != form:
         raise ModelError(f"{path}: it does not say that its format is {form}; update capthemes, or fetch it anew")

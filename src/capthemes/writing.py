@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from capthemes.cells import protected
 from capthemes.errors import InputError
 from capthemes.reading import as_json, plain
+from capthemes.records import ANSWERS
 
 if TYPE_CHECKING:
     import pyarrow
 
 OUTPUTS = (".parquet", ".jsonl", ".csv")
 FIRST = ("id", "text", "lang", "document", "position")
-LAST = ("labels", "probabilities", "model", "schema")
 GROUP = 16_384  # rows in a row group
 REPEATED = ("lang", "model", "schema", *(f"labels.list.element.{part}" for part in ("theme", "stance", "voice")))
 LONGEST_NUMBER = 40  # characters
@@ -63,7 +63,10 @@ def _write_parquet(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", 
     import pyarrow.parquet
 
     waiting: list[pyarrow.Table] = []
-    repeated = [*REPEATED, *(name for name in schema.names if name not in FIRST + LAST)]  # what a dictionary shortens
+    repeated = [
+        *REPEATED,
+        *(name for name in schema.names if name not in FIRST + ANSWERS),
+    ]  # what a dictionary shortens
     with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeated) as writer:
         for table in tables:
             waiting.append(table)
@@ -158,8 +161,8 @@ def common_schema(schemas: Sequence["pyarrow.Schema"]) -> "pyarrow.Schema":
     for schema in schemas:
         for field in schema:
             kinds.setdefault(field.name, []).append(field)
-    between = [name for name in kinds if name not in FIRST + LAST]
-    fields = [_common_field(kinds[name]) for name in (*FIRST, *between, *LAST)]
+    between = [name for name in kinds if name not in FIRST + ANSWERS]
+    fields = [_common_field(kinds[name]) for name in (*FIRST, *between, *ANSWERS)]
     return pyarrow.schema(fields, schemas[0].metadata)
 
 

@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capthemes.cells import long_cells
 from capthemes.commands.terminal import Commands, Progress, add_trusted, duration, open_console, plain_table
 from capthemes.errors import InputError
 
@@ -124,7 +125,7 @@ def _drift(output: Path, profile: "Profile") -> "Drift":
     from capthemes.drift import PARTS, of_run
     from capthemes.runs import open_run
 
-    if output.suffix == ".parquet" or any(output.glob("part-*.parquet")):
+    if output.suffix.lower() == ".parquet" or any(output.glob("part-*.parquet")):
         return of_run(open_run(output), profile, most=LOOKED_AT)
     parts = sorted(output.glob("part-*.jsonl")) if output.is_dir() else [output]
     texts = (text for part in parts[:: -(-len(parts) // PARTS)] for text in _texts(part) if text)
@@ -136,8 +137,8 @@ def _drift(output: Path, profile: "Profile") -> "Drift":
 def _texts(path: Path) -> Iterator[str]:
     """The texts of a jsonl or csv output, one for each paragraph."""
     with path.open(encoding="utf-8", newline="") as file:
-        if path.suffix == ".csv":
-            csv.field_size_limit(2**31 - 1)  # the most that Windows takes
+        if path.suffix.lower() == ".csv":
+            long_cells()
             for _, rows in groupby(csv.DictReader(file), key=itemgetter("id")):
                 yield next(rows)["text"]
         else:
@@ -152,7 +153,8 @@ def _print_plan(console: "Console", options: argparse.Namespace, model: "Model",
     from capthemes.workers import Rejects
     from capthemes.writing import written
 
-    form = Target.of(Path(options.output), options.parts).form or options.parts
+    target = Target.of(Path(options.output), options.parts)
+    target.check(options.resume, options.overwrite)
     rejects = Rejects()
     skip = options.on_error == "skip"
     plan = plan_corpus(options.inputs, model, source, lang=options.lang, reject=rejects.take if skip else halt)
@@ -169,7 +171,7 @@ def _print_plan(console: "Console", options: argparse.Namespace, model: "Model",
     table = plain_table()
     table.add_column("column")
     table.add_column("type")
-    for name, kind in written(plan.columns, form).items():
+    for name, kind in written(plan.columns, target.form or target.run.parts).items():
         table.add_row(name, kind)
     console.print(table)
 
