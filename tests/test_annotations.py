@@ -161,7 +161,7 @@ def test_a_file_or_folder_of_ones_own(tmp_path, land_codebook):
         ('{"text": "x"}', "needs a string 'text' .* and a list 'labels'"),
         ('{"text": null, "labels": []}', "needs a string 'text' .* and a list 'labels'"),
         ('{"text": "x", "labels": [{"theme": "weather"}]}', r"no theme of the codebook, which .* \(--codebook\)"),
-        ('{"text": "x", "labels": ["overcapacity"]}', "no theme of the codebook"),
+        ('{"text": "x", "labels": ["overcapacity"]}', "is no object; write"),
         ('{"text": "x", "labels": [{"theme": "involution", "stance": "angry"}]}', "stance 'angry' is none of"),
         ('{"text": "x", "labels": [{"theme": "involution", "stance": ["a"]}]}', r"stance \['a'\] is none of"),
         ('{"text": "x", "labels": [{"theme": ["involution"]}]}', "no theme of the codebook"),

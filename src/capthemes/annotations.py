@@ -166,6 +166,9 @@ def _files(name: str) -> dict[str, Path]:
         files = {split: folder / f"{split}.jsonl" for split in SPLITS}
         if present := {split: path for split, path in files.items() if path.is_file()}:
             return present
+    whole, _, split = name.rpartition("/")
+    if whole in names():
+        raise AnnotationError(f"the set {whole!r} has no split {split!r}; splits are {', '.join(SPLITS)}")
     raise AnnotationError(
         f"no annotated set {name!r}; bundled: {', '.join(names())}; or give a folder with train.jsonl, or a file"
     )
@@ -199,7 +202,8 @@ def rows(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
             try:
                 row = parsed(line)
             except (ValueError, RecursionError) as error:
-                raise AnnotationError(f"{where}: not JSON ({error}); mend or remove the line") from None
+                other = "" if path.suffix == ".jsonl" else "; labelled paragraphs are jsonl: capthemes import makes it"
+                raise AnnotationError(f"{where}: not JSON ({error}); mend or remove the line{other}") from None
             if not isinstance(row, dict):
                 raise AnnotationError(f"{where}: a row must be a JSON object, not {row!r:.60}")
             yield number, where, row
@@ -242,7 +246,10 @@ def check_read(read: Any, labels: Sequence[Label], codebook: Codebook, where: st
 
 def read_label(label: Any, codebook: Codebook, where: str) -> Label:
     """A label of an object with theme, stance, voice; AnnotationError, with `where`, if it is not the codebook's."""
-    if not isinstance(label, Mapping) or label.get("theme") not in codebook.names:
+    if not isinstance(label, Mapping):
+        form = '{"theme": ..., "stance": ..., "voice": ...}'
+        raise AnnotationError(f"{where}: label {label!r:.80} is no object; write {form}")
+    if label.get("theme") not in codebook.names:
         raise AnnotationError(
             f"{where}: label {label!r} has no theme of the codebook, which has: {', '.join(codebook.names)}; "
             "mend it, or give the codebook that it was labelled by (--codebook)"

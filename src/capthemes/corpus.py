@@ -32,6 +32,7 @@ ENDINGS = {
 }
 DOCUMENTS = ("txt", "md")
 FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
+STDIN = "stdin"  # the name of its copy
 SHARD_BYTES = 16 << 20
 SHARD_FILES = 500
 STANDARD_INPUT = Path("-")
@@ -264,7 +265,8 @@ def _split_file(path: Path, root: Path, source: Source, form: str) -> Iterator[S
         raise InputError(f"{path}: {NOT_ALLOWED}")
     whole = size(path)
     if whole == 0:
-        raise InputError(f"{path} is empty (0 bytes) or no plain file; leave it out, or pipe it to -")
+        told = "standard input" if path.name == STDIN else f"{path}"
+        raise InputError(f"{told} is empty (0 bytes) or no plain file; leave it out, or pipe text to -")
     if form == "jsonl":
         for start in range(0, whole, SHARD_BYTES):
             yield Shard(form, (path,), root, source, start, min(start + SHARD_BYTES, whole))
@@ -324,9 +326,9 @@ def _spooled(given: Input, folder: Path, number: int, source: Source, reject: Re
     """A copy of what can be read once only, and its format."""
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(given, str | Path):
-        with atomic_path(folder / "stdin") as temporary, temporary.open("wb") as file:
+        with atomic_path(folder / STDIN) as temporary, temporary.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        return folder / "stdin", source.format or "txt"
+        return folder / STDIN, source.format or "txt"
     if isinstance(given, Rows):
         return _spool_rows(given.rows, folder / f"rows-{number}", source.text, reject), "jsonl"
     if hasattr(given, "with_format") and hasattr(given, "features"):

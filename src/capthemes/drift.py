@@ -37,6 +37,7 @@ FAR = 0.75  # chance that a paragraph is stranger than one of the training text,
 MOST = 20_000  # paragraphs of a run that are read
 PARTS = 16  # of a run that are read
 STRANGEST = 5  # paragraphs that are named
+ENOUGH = 10  # paragraphs of a corpus, below which no judgement is given
 MANY_OUTSIDE = 0.1  # share of paragraphs outside, from which on there is a warning
 FEW = 100  # paragraphs of a language or length, below which those of all stand in
 OUTSIDE_DOCUMENT = 0.5  # share of its paragraphs outside, from which on a document is
@@ -108,7 +109,10 @@ class Drift:
         """A line for a summary, where the corpus is not the model's kind of text."""
         if self.distance < FAR and self.outside < MANY_OUTSIDE:
             return None
-        return f"not the kind of text that the model knows: {self}; check labels by hand before use"
+        if self.paragraphs < ENOUGH:
+            return f"{self.paragraphs} paragraphs are too few to tell whether this is the model's kind of text: {self}"
+        strange = f"a paragraph is stranger than one of its training text {self.distance:.0%} of the time"
+        return f"not the kind of text that the model knows: {strange}, {self}; check labels by hand before use"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,10 +32,11 @@ class Estimate:
     measure: "paragraphs" or "documents" (the share that has the theme), "stance" or "voice" (the share of `value`
     among the paragraphs with the theme), "balance" (supportive less critical among them). group: of the column, None
     for the whole run. way: "counted" by the model's labels, "adjusted" by its error rates, "powered" by its
-    predictions and the hand labels together. kind: "wilson" where the interval is of labelled paragraphs alone, "ppi"
-    where predictions had a part in it, "" where there is none; `note` then says why. labelled and positives: hand
-    labels that it rests on; of a stance or voice, those of the theme that tell one. needed: about how many more labels
-    of the sample's kind would let predictions have a part; None where they have, of a balance, or where that cannot be
+    predictions and the hand labels together. kind: "ppi" where predictions had a part in the interval, else "wilson",
+    of labelled paragraphs (where it is adjusted, of those that the model gave the theme and of others), "" where there
+    is none; `note` then says why. labelled and positives: hand labels that it rests on; of a stance or voice, those of
+    the theme that tell one. needed: about how many more labels of the sample's kind would let predictions have a part;
+    None where they have, of a balance, or where that cannot be
     told.
     """
 

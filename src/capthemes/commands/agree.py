@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     files = "labelled jsonl files; a row without annotator is its file's"
     agreement.add_argument("files", nargs="+", metavar="FILE", help=files)
     agreement.add_argument("--codebook", type=Path, help="another codebook than the built-in one")
-    agreement.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    agreement.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     agreement.set_defaults(run=_agreement)
 
     adjudicate = commands.add_parser(

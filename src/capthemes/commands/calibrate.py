@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    """Save a model with the numbers that predict(texts, recall=0.9) and precision=0.8 rest on, from your labels."""
+    """Save a model with the numbers that predict(texts, recall=0.9) and precision=0.7 rest on, from your labels."""
     from capthemes.model import DEFAULT, check_folder, load
     from capthemes.training import gather
 

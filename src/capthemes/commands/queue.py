@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     labelled = "jsonl files that are labelled already: left out, and counted for which themes are thin"
     add("--labelled", nargs="+", default=[], metavar="JSONL", help=labelled)
     add("--codebook", type=Path, help="another codebook than the built-in one")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of what is drawn at random (default: 0)")
     add("-o", "--output", required=True, type=Path, metavar="OUT", help="a jsonl file, for capthemes export")
     queue.set_defaults(run=_queue)
 
@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
     add("--codebook", type=Path, help="another codebook than the built-in one")
     add("--family", default="linear", help="of the model that doubts (default: linear)")
     add("-n", type=int, default=50, metavar="N", help="how many at most (default: 50)")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of what is drawn at random (default: 0)")
     add("-o", "--output", type=Path, metavar="OUT", help="write them to a jsonl file with their labels")
     suspects.set_defaults(run=_suspects)
 

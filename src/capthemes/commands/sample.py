@@ -16,8 +16,8 @@ def add(commands: Commands) -> None:
     add("-o", "--output", type=Path, metavar="JSONL", help="the file to label: one object a paragraph, labels null")
     add("--theme", help="draw by the probability of this theme, for shares of a rare one")
     add("--documents", action="store_true", help="draw whole documents, for shares of documents and for calibrate")
-    add("--document", default="document", metavar="COLUMN", help="what a paragraph is from (default: document)")
-    add("--seed", type=int, default=0)
+    add("--document", metavar="COLUMN", help="with --documents: what a paragraph is from (default: document)")
+    add("--seed", type=int, default=0, help="of what is drawn at random (default: 0)")
     add("--power", type=float, metavar="WIDTH", help="say how many labels an interval of this width takes, as 0.04")
     sample.set_defaults(run=_sample)
 
@@ -30,6 +30,7 @@ def _sample(options: argparse.Namespace) -> None:
     from capthemes.store import write_text
 
     console, run = open_console(), open_run(options.run_path)
+    document = options.document or "document"
     if options.power is not None:
         table = plain_table()
         for column in ("theme", "share", "labels", "by hand alone", "with predictions"):
@@ -43,17 +44,19 @@ def _sample(options: argparse.Namespace) -> None:
         raise InputError("no file to write the sample into; name one with -o sample.jsonl, or ask --power WIDTH")
     elif options.output.exists():
         raise InputError(f"{options.output} exists and may hold labels; choose another name")
+    if options.document and not options.documents:
+        raise InputError("--document says what whole documents are drawn by; add --documents, or leave it out here")
     if options.output is not None:
         rows = draw(
             run,
             options.n,
             theme=options.theme,
-            documents=options.document if options.documents else None,
+            documents=document if options.documents else None,
             seed=options.seed,
         )
         write_text(options.output, "".join(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in rows))
         console.print(f"wrote {options.output}, {len(rows):,} paragraphs to label", highlight=False, soft_wrap=True)
-        if options.documents and (alone := each_alone(run, options.document)):
+        if options.documents and (alone := each_alone(run, document)):
             console.print(alone, highlight=False, markup=False, soft_wrap=True)
 
 

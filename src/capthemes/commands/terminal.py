@@ -115,7 +115,7 @@ def add_data(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set as written/test")
     add("--codebook", type=Path, help="for a MODEL that has none of its own")
-    add("--seed", type=int, default=0, help="of the bootstrap")
+    add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     add(
         "--texts",
         type=Path,

@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
     add("--base", metavar="MODEL", help=base)
     unread = "train on paragraphs that were not read for a theme as not having it; the card says so"
     add("--count-unread", action="store_true", help=unread)
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of what is drawn at random (default: 0)")
     add("--measure", metavar="SET", help="a set or labelled jsonl to score the model on, apart from all above")
     add("-o", "--output", required=True, type=Path, metavar="FOLDER", help="the model's folder; its name is its name")
     train.set_defaults(run=_train)
