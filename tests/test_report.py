@@ -374,7 +374,8 @@ def test_rows_that_could_not_be_read_are_told_of_files_as_of_folders(tmp_path):
     for output in ("run.parquet", "run"):
         capthemes.label_corpus([tmp_path / "rows.jsonl"], tmp_path / output, on_error="skip")
         write_report(tmp_path / output, page := tmp_path / f"{output}.html")
-        said.append("2 rows of the input could not be read" in page.read_text(encoding="utf-8"))
+        shown = page.read_text(encoding="utf-8")
+        said.append("2 rows of the input could not be read" in shown and "not JSON" in shown)
     assert said == [True, True]
     begun = tmp_path / ".run.parquet.run" / ".run"
     begun.mkdir(parents=True)

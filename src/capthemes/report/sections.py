@@ -1,5 +1,7 @@
 """The sections of a report: each a few numbers and sentences, ready to be set on the page."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -42,6 +44,15 @@ class ThemeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file of which `rows` rows could not be read, and the first reason; "" where it is not at hand."""
+
+    file: str
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Breakdown:
     """A column: for each of its values how many paragraphs there are, and each theme's share of them.
 
@@ -78,6 +89,7 @@ def sections(
     labelled = np.zeros(len(rows), dtype=bool)
     labelled[rows.row_of] = True
     codebook = model.codebook if model is not None else Codebook.load()
+    rejects = _rejects(run, path)
     return {
         "run": path.name,
         "model": run.model,
@@ -99,7 +111,8 @@ def sections(
         "examples": examples,
         "examples_marked": any(e.label.evidence for of in examples.values() for found in of.values() for e in found),
         "scores": scores,
-        "rejects": _rejects(run, path),
+        "rejects": rejects,
+        "rejected_rows": sum(one.rows for one in rejects or ()),
         "fewest": FEWEST,
         "few_documents": FEW,
         "supported": SUPPORTED,
@@ -199,15 +212,19 @@ def _signature(run: Run, rows: Rows, path: Path, sample: Sequence[Paragraph]) ->
     return f"{run_part}{own}|capthemes:{version('capthemes')}"
 
 
-def _rejects(run: Run, path: Path) -> int | None:
-    """How many rows of the input could not be read; None where nothing tells.
+def _rejects(run: Run, path: Path) -> list[Rejected] | None:
+    """What of the input could not be read, most rows first; None where nothing tells.
 
     Of a single file those are told that lie beside it, unless another run into it has begun and may have written them.
     """
-    if summary := run.about.get("summary"):
-        return int(sum(summary["rejected"].values()))
-    beside = rejects_file(path)
-    if not beside.is_file() or RunFolder.beside(path).about():
+    beside, summary = rejects_file(path), run.about.get("summary")
+    if not summary and (not beside.is_file() or RunFolder.beside(path).about()):
         return None
-    with beside.open("rb") as file:
-        return sum(1 for _ in file)
+    reasons: dict[str, str] = {}
+    counts: Counter[str] = Counter(summary["rejected"] if summary else {})
+    if beside.is_file():
+        with beside.open(encoding="utf-8") as file:
+            for row in map(json.loads, file):
+                reasons.setdefault(row["file"], row["reason"])
+                counts[row["file"]] += not summary
+    return [Rejected(file, rows, reasons.get(file, "")) for file, rows in counts.most_common()]
