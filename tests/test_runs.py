@@ -421,7 +421,9 @@ class Disk:
         (errno.ENOSPC, "run", "parquet", 2),
         (errno.EIO, "run", "parquet", 2),
         (errno.ENOSPC, "run", "jsonl", 2),
+        (errno.EIO, "run", "jsonl", 2),
         (errno.ENOSPC, "o.csv", "parquet", 2),
+        (errno.EIO, "o.csv", "parquet", 2),
         (errno.ENOSPC, "o.parquet", "parquet", 1),
     ],
 )
@@ -451,6 +453,27 @@ def test_a_disk_that_fails_at_any_write_loses_nothing(tmp_path, monkeypatch, cod
             label_corpus(source, folder / output, parts=parts)
         assert bytes_of(folder) == expected
     assert fails > (40 if shards == 2 else 25)
+
+
+def test_a_disk_that_fails_while_a_dataset_is_copied_loses_nothing(tmp_path, monkeypatch):
+    rows = pytest.importorskip("datasets").Dataset.from_list([{"text": f"Case {i}."} for i in range(4)])
+    label_corpus([rows], tmp_path / "whole.csv")
+    for fails in itertools.count(1):
+        folder, stopped = tmp_path / f"trial-{fails}", False
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            disk = Disk(folder, patch, fails, errno.ENOSPC)
+            try:
+                label_corpus([rows], folder / "o.csv")
+            except (OSError, RunError) as error:
+                stopped = "No space left" in str(error)
+                assert stopped
+        if disk.count < fails:
+            break
+        if stopped:
+            label_corpus([rows], folder / "o.csv")
+        assert (folder / "o.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert fails > 25
 
 
 @pytest.mark.parametrize("code", [errno.EIO, 0])

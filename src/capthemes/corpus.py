@@ -369,9 +369,10 @@ def _spool_dataset(dataset: Any, path: Path, text: str, reject: Reject) -> tuple
         return _spool_rows(dataset, path, text, reject), "jsonl"
     batches = iter(dataset.with_format("arrow").iter(batch_size=ROWS))
     schema = dataset.features.arrow_schema.remove_metadata()
-    with atomic_path(path) as temporary, pyarrow.parquet.ParquetWriter(temporary, schema) as writer:
-        while some := list(islice(batches, 8)):  # a row group
-            writer.write_table(pyarrow.concat_tables(some).replace_schema_metadata(None).cast(schema))
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        with pyarrow.parquet.ParquetWriter(file, schema) as writer:
+            while some := list(islice(batches, 8)):  # a row group
+                writer.write_table(pyarrow.concat_tables(some).replace_schema_metadata(None).cast(schema))
     return path, "parquet"
 
 

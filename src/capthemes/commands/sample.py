@@ -39,7 +39,10 @@ def _sample(options: argparse.Namespace) -> None:
             powered = "-" if one.powered is None else f"{one.powered:,}"
             table.add_row(one.theme, f"{one.share:.1%}", f"{one.labels:,}", f"{one.by_hand:,}", powered)
         console.print(table, markup=False)
-        console.print("labels of a simple random sample, if the model's probabilities are right", highlight=False)
+        console.print(
+            "labels of a simple random sample, if the model's probabilities are right; whole documents take more",
+            highlight=False,
+        )
     elif options.output is None:
         raise InputError("no file to write the sample into; name one with -o sample.jsonl, or ask --power WIDTH")
     elif options.output.exists():
