@@ -36,8 +36,7 @@ class Estimate:
     of labelled paragraphs (where it is adjusted, of those that the model gave the theme and of others), "" where there
     is none; `note` then says why. labelled and positives: hand labels that it rests on; of a stance or voice, those of
     the theme that tell one. needed: about how many more labels of the sample's kind would let predictions have a part;
-    None where they have, of a balance, or where that cannot be
-    told.
+    None where they have, of a balance, or where that cannot be told.
     """
 
     measure: str

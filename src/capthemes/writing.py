@@ -63,10 +63,8 @@ def _write_parquet(tables: "Iterable[pyarrow.Table]", schema: "pyarrow.Schema", 
     import pyarrow.parquet
 
     waiting: list[pyarrow.Table] = []
-    repeated = [
-        *REPEATED,
-        *(name for name in schema.names if name not in FIRST + ANSWERS),
-    ]  # what a dictionary shortens
+    columns = (name for name in schema.names if name not in FIRST + ANSWERS)
+    repeated = [*REPEATED, *columns]  # what a dictionary shortens
     with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeated) as writer:
         for table in tables:
             waiting.append(table)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from capthemes.commands.terminal import Commands, add_trusted, open_console, plain_table
+from capthemes.commands.terminal import Commands, add_texts, add_trusted, open_console, plain_table
 
 
 def add(commands: Commands) -> None:
@@ -14,14 +14,7 @@ def add(commands: Commands) -> None:
     add = calibrate.add_argument
     add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set, that the model was not trained on")
     add("-m", "--model", default=None, help="a bundled model's name or a model's folder (default: fast)")
-    add(
-        "--texts",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="TEXTS",
-        help="texts of a set by reference: jsonl, or a folder of checkouts",
-    )
+    add_texts(calibrate)
     add("--document", metavar="COLUMN", help="what a paragraph is from (default: what sample --documents drew by)")
     add("--recall", type=float, default=0.9, help="of which to show where it will hold (default: 0.9)")
     add("-o", "--output", required=True, type=Path, metavar="FOLDER", help="the new model's folder")

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from capthemes.commands.terminal import Commands, check_new, open_console, plain_table
+from capthemes.commands.terminal import Commands, add_texts, check_new, open_console, plain_table
 
 STRATEGIES = ("uncertainty", "diversity", "thin", "mixed", "random")
 
@@ -26,14 +26,7 @@ def add(commands: Commands) -> None:
     suspects = commands.add_parser("suspects", help="list likely label errors", description=_suspects.__doc__)
     add = suspects.add_argument
     add("data", nargs="+", metavar="DATA", help="labelled jsonl files, or annotated sets as written/train")
-    add(
-        "--texts",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="TEXTS",
-        help="texts of sets by reference: jsonl, or a folder of checkouts",
-    )
+    add_texts(suspects)
     add("--codebook", type=Path, help="another codebook than the built-in one")
     add("--family", default="linear", help="of the model that doubts (default: linear)")
     add("-n", type=int, default=50, metavar="N", help="how many at most (default: 50)")

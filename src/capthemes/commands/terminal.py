@@ -110,18 +110,17 @@ def say_unread(count: int) -> None:
         sys.stderr.write(f"capthemes: {count} of the sample's paragraphs are not labelled yet: left out\n")
 
 
+def add_texts(command: argparse.ArgumentParser) -> None:
+    """The argument of commands that read annotated sets, some of which are by reference."""
+    told = "texts of sets by reference: jsonl, or a folder of checkouts; what has none there is left out"
+    command.add_argument("--texts", type=Path, nargs="+", default=[], metavar="TEXTS", help=told)
+
+
 def add_data(command: argparse.ArgumentParser) -> None:
     """The arguments that evaluate and compare share."""
     add = command.add_argument
     add("data", metavar="DATA", help="a labelled jsonl file, or an annotated set as written/test")
     add("--codebook", type=Path, help="for a MODEL that has none of its own")
     add("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
-    add(
-        "--texts",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="TEXTS",
-        help="texts of a set by reference: jsonl, or a folder of checkouts",
-    )
+    add_texts(command)
     add_trusted(command)

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from capthemes.commands.terminal import Commands, open_console
+from capthemes.commands.terminal import Commands, add_texts, open_console
 from capthemes.store import data_name
 
 
@@ -15,8 +15,7 @@ def add(commands: Commands) -> None:
     sets = "annotated sets' names, as written or written/train; folders of splits, or labelled jsonl files"
     add("--data", required=True, nargs="+", metavar="SET", help=sets)
     add("--dev", nargs="+", default=[], metavar="SET", help="sets to fit the decision on, in place of cross-validation")
-    texts = "texts of sets by reference: jsonl, or a folder of checkouts; what has none there is left out"
-    add("--texts", type=Path, nargs="+", default=[], metavar="TEXTS", help=texts)
+    add_texts(train)
     family = "linear, transformer, ensemble (both), fewshot, zeroshot, keywords, or a bundled model's (default: linear)"
     add("--family", default="linear", help=family)
     encoder = "a folder or a Hub name: what transformer begins from (default: all-MiniLM-L6-v2), or what zeroshot asks"

@@ -220,11 +220,7 @@ def _rejects(run: Run, path: Path) -> list[Rejected] | None:
     beside, summary = rejects_file(path), run.about.get("summary")
     if not summary and (not beside.is_file() or RunFolder.beside(path).about()):
         return None
-    reasons: dict[str, str] = {}
-    counts: Counter[str] = Counter(summary["rejected"] if summary else {})
-    if beside.is_file():
-        with beside.open(encoding="utf-8") as file:
-            for row in map(json.loads, file):
-                reasons.setdefault(row["file"], row["reason"])
-                counts[row["file"]] += not summary
+    told = [json.loads(line) for line in beside.read_bytes().splitlines()] if beside.is_file() else []
+    reasons = {row["file"]: row["reason"] for row in reversed(told)}
+    counts = Counter(summary["rejected"] if summary else (row["file"] for row in told))
     return [Rejected(file, rows, reasons.get(file, "")) for file, rows in counts.most_common()]
